@@ -1,0 +1,7 @@
+"""Semi-supervised classification with auxiliary deep generative models (Maaløe et al. 2016)."""
+
+from tfadgm.config import Config
+from tfadgm.models import ADGM, M2, SDGM
+
+__all__ = ["ADGM", "Config", "M2", "SDGM"]
+__version__ = "0.1.0"

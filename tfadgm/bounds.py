@@ -1,0 +1,58 @@
+"""The formulas of the bounds, as pure functions. Nats; per example unless it says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+def standard_normal(units: int) -> tfd.Distribution:
+    """p(z) = N(0, I)."""
+    return tfd.Independent(tfd.Normal(tf.zeros(units), tf.ones(units)), 1)
+
+
+def reparameterize(q: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
+    """A sample of a diagonal Gaussian `q` by standard normal `noise`, which may be shared between its batch axes.
+
+    Noise shared by the classes (common random numbers) leaves the bounds unbiased and takes the sampling noise
+    out of their differences, which are what moves q(y|a,x).
+    """
+    return q.mean() + q.stddev() * noise
+
+
+def class_bound(
+    log_p_x: tf.Tensor, log_p_y: float, q_z: tfd.Distribution, log_p_a: tf.Tensor | float = 0.0
+) -> tf.Tensor:
+    """-L(x,y,a) = E_q(z)[log p(x|.) + log p(a|.)] + log p(y) - KL(q(z|.) || p(z)), the expectation sampled.
+
+    The KL divergence is exact, so only the densities at the sample are noisy (Maaløe et al. 2016, eq. 8).
+    """
+    kl_z = tfd.kl_divergence(q_z, standard_normal(q_z.event_shape[0]))
+    return log_p_x + log_p_a + log_p_y - kl_z
+
+
+def weight_log_prior(weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    """log N(W; 0, 1) of all weights, without its constant. Scalar."""
+    return -0.5 * tf.add_n([tf.reduce_sum(tf.square(weight)) for weight in weights])
+
+
+def objective(
+    labeled_bound: tf.Tensor,
+    unlabeled_bound: tf.Tensor,
+    log_q_y: tf.Tensor,
+    alpha: float,
+) -> tf.Tensor:
+    """mean_l L(x,y) + mean_u U(x) + alpha * mean_l(-log q(y|a,x)), to be minimised. Scalar (eq. 9 to 11).
+
+    Args:
+        labeled_bound: -L(x,y) [B_l].
+        unlabeled_bound: -U(x) [B_u].
+        log_q_y: log q(y|a,x) of the labeled examples [B_l].
+        alpha: weight of the classification term on the mean per example.
+    """
+    bound = tf.reduce_mean(labeled_bound) + tf.reduce_mean(unlabeled_bound)
+    return -bound - alpha * tf.reduce_mean(log_q_y)

@@ -1,0 +1,102 @@
+"""Checkpoints of a run: one folder an epoch, complete or absent.
+
+    checkpoint/00007/model.weights.h5   weights, optimizer and weight averages after 7 epochs
+    checkpoint/00007/state.json         history, duration, checksum, and the fingerprint of the run it belongs to
+
+A folder is written under another name and renamed when it is complete; the two newest are kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfadgm.errors import InputError, TrainingError
+
+WEIGHTS, STATE = "model.weights.h5", "state.json"
+KEPT = 2
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands: epochs done, seconds of training, and one row of metrics an epoch."""
+
+    epoch: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+
+def save_checkpoint(folder: Path, model: keras.Model, progress: Progress, fingerprint: str) -> None:
+    """Writes the checkpoint of `progress.epoch` into `folder` and drops older ones.
+
+    Raises:
+        TrainingError: if a weight is not finite; the older checkpoints stay.
+        InputError: if the disk does not take it; the older checkpoints stay.
+    """
+    for weight in model.weights:
+        if not np.isfinite(weight.numpy()).all():
+            raise TrainingError(f"Expected finite weights after epoch {progress.epoch}. Received NaN or infinity")
+    final, partial = folder / f"{progress.epoch:05d}", folder / "partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    with writing(folder):
+        partial.mkdir(parents=True)
+        model.save_weights(partial / WEIGHTS)
+        state = dataclasses.asdict(progress) | {"fingerprint": fingerprint, "sha256": _sha256(partial / WEIGHTS)}
+        (partial / STATE).write_text(json.dumps(state))
+        partial.rename(final)
+    for old in _epochs(folder)[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def restore_checkpoint(folder: Path, model: keras.Model, fingerprint: str) -> Progress:
+    """Loads the newest checkpoint of `folder` into `model` and its optimizer.
+
+    Raises:
+        InputError: if there is none, if it is damaged, or if it is of another run.
+    """
+    epochs = _epochs(folder)
+    if not epochs:
+        raise InputError(f"Expected a checkpoint to resume from in {folder}. Received none: start without --resume")
+    newest = epochs[-1]
+    try:
+        state = json.loads((newest / STATE).read_text())
+        stored, checksum = state.pop("fingerprint"), state.pop("sha256")
+        progress = Progress(**state)
+        damaged = checksum != _sha256(newest / WEIGHTS)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        damaged = True
+    if damaged:
+        raise InputError(
+            f"Expected a complete checkpoint. Received a damaged one: delete {newest} to resume from "
+            + ("the one before it" if len(epochs) > 1 else "no checkpoint, or start again without --resume")
+        )
+    if stored != fingerprint:
+        raise InputError(f"Expected a checkpoint of this configuration and data in {newest}. Received one of another run")
+    model.load_weights(newest / WEIGHTS)
+    return progress
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tells a full or unwritable disk in one line."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError when it cannot close a file
+        raise InputError(f"Expected to write to {path}. Received: {error}") from error
+
+
+def _epochs(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,131 @@
+"""The configuration of a run: a frozen dataclass that is saved with every run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from tfadgm.errors import InputError
+
+MODELS = ("adgm", "sdgm", "m2")
+DATASETS = ("digits", "moons", "mnist")
+LIKELIHOODS = ("auto", "bernoulli", "gaussian")
+MARGINALIZATIONS = ("exact", "rao_blackwellised")
+
+
+def _flag(default: Any, help: str) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every choice of one run. The defaults are the published networks on MNIST (Maaløe et al. 2016).
+
+    `python train.py` runs `Config.for_dataset("digits")`: see the README for its result and duration.
+    """
+
+    dataset: str = _flag("digits", "digits, moons, mnist, or the path of an .npz file")
+    data_dir: str | None = _flag(
+        None, "folder of TensorFlow Datasets; without it TFDS_DATA_DIR, then ~/tensorflow_datasets"
+    )
+    labels: int | None = _flag(
+        None, "how many labels training sees, chosen evenly per class; by default all that an .npz gives"
+    )
+    seed: int = _flag(0, "chooses labels, initial weights, order of the data and noise")
+    model: str = _flag("sdgm", "adgm, sdgm or m2")
+    likelihood: str = _flag("auto", "p(x|...): bernoulli, gaussian, or auto, chosen from the data")
+    hidden_units: tuple[int, ...] = _flag((500, 500), "units of each hidden layer, of every network")
+    latent_units: int = _flag(100, "units of the latent variable z")
+    auxiliary_units: int = _flag(100, "units of the auxiliary variable a (not used by m2)")
+    batch_norm: bool = _flag(True, "normalise every hidden layer over the batch")
+    marginalization: str = _flag("exact", "sum over the unknown class: exact or rao_blackwellised")
+    samples: int = _flag(1, "samples of a and z per example and step")
+    alpha: float | None = _flag(
+        None, "weight of the classification term; by default 0.1 * training points / labels"
+    )
+    epochs: int = _flag(25, "passes over the unlabeled points")
+    labeled_batch: int = _flag(100, "labeled examples per step (at most all of them)")
+    unlabeled_batch: int = _flag(100, "unlabeled examples per step (at most all of them)")
+    learning_rate: float = _flag(1e-3, "step size of Adam")
+    weight_average: float = _flag(
+        0.999, "momentum per step of the averaged weights, which are the trained model; 0 turns it off"
+    )
+    clip_norm: float = _flag(5.0, "largest norm of the gradient of all weights together")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden_units", tuple(self.hidden_units))
+        _check_choices(self)
+        _check_numbers(self)
+
+    @classmethod
+    def for_dataset(cls, dataset: str, **choices: Any) -> Config:
+        """The preset of `dataset` with `choices` on top."""
+        return cls(**{"dataset": dataset, **PRESETS.get(dataset, PRESETS["npz"]), **choices})
+
+    @property
+    def name(self) -> str:
+        """`<dataset>-<model>-<labels>-<seed>`, the default name of the run folder."""
+        labels = "all" if self.labels is None else self.labels
+        return f"{Path(self.dataset).stem}-{self.model}-{labels}-{self.seed}"
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, origin: str) -> Config:
+        """Reads what `to_json` wrote. Raises InputError, naming `origin`, on anything else."""
+        try:
+            fields = json.loads(text)
+            return cls(**fields)
+        except (json.JSONDecodeError, TypeError) as error:
+            raise InputError(
+                f"Expected {origin} to hold the configuration of a run. Received: {error}"
+            ) from None
+
+
+# Chosen on training data only: see benchmarks/digits.py and benchmarks/moons.py.
+PRESETS: dict[str, dict[str, Any]] = {
+    "digits": {"labels": 50, "epochs": 300, "hidden_units": (256, 256), "latent_units": 32, "auxiliary_units": 32},
+    "moons": {"labels": 6, "epochs": 40, "hidden_units": (100, 100), "latent_units": 4, "auxiliary_units": 4,
+              "batch_norm": False},
+    "mnist": {"labels": 100},
+    "npz": {"hidden_units": (256, 256), "latent_units": 32, "auxiliary_units": 32},
+}  # fmt: skip
+
+
+def _check_choices(config: Config) -> None:
+    for field, names in (
+        ("model", MODELS),
+        ("likelihood", LIKELIHOODS),
+        ("marginalization", MARGINALIZATIONS),
+    ):
+        value = getattr(config, field)
+        if value not in names:
+            raise InputError(f"Expected {field} to be one of {', '.join(names)}. Received: {value!r}")
+    if config.dataset not in DATASETS and Path(config.dataset).suffix != ".npz":
+        raise InputError(
+            f"Expected dataset to be one of {', '.join(DATASETS)} or the path of an .npz file. "
+            f"Received: {config.dataset!r}"
+        )
+
+
+def _check_numbers(config: Config) -> None:
+    at_least_one = ["latent_units", "auxiliary_units", "samples", "epochs", "labeled_batch", "unlabeled_batch"]
+    bounds: list[tuple[str, Any, bool, str]] = [
+        (name, getattr(config, name), getattr(config, name) >= 1, "at least 1") for name in at_least_one
+    ]
+    units, alpha = config.hidden_units, config.alpha
+    bounds += [
+        ("seed", config.seed, 0 <= config.seed < 2**31, "between 0 and 2147483647"),
+        ("labels", config.labels, config.labels is None or config.labels >= 2, "at least 2"),
+        ("hidden_units", units, all(unit >= 1 for unit in units), "at least 1 in every layer"),
+        ("alpha", alpha, alpha is None or 0 <= alpha < float("inf"), "a finite number, 0 or more"),
+        ("learning_rate", config.learning_rate, 0 < config.learning_rate < float("inf"), "above 0"),
+        ("weight_average", config.weight_average, 0 <= config.weight_average < 1, "from 0 to below 1"),
+        ("clip_norm", config.clip_norm, config.clip_norm > 0, "above 0"),
+    ]
+    for name, value, holds, expected in bounds:
+        if not holds:
+            raise InputError(f"Expected {name} to be {expected}. Received: {value}")

@@ -1,0 +1,128 @@
+"""The user's own arrays, from one .npz file that is not trusted.
+
+    x_labeled    [L, *features]  numbers, L at least the number of classes
+    y_labeled    [L]             integers or strings
+    x_unlabeled  [U, *features]  numbers
+    x_test       [M, *features]  optional, with y_test
+    y_test       [M]             optional, same kind as y_labeled
+    class_names  [C]             optional, strings: class c is class_names[c]
+
+Without `class_names` the classes are the sorted distinct values of `y_labeled`. With it, `y_labeled` holds
+either names or indices 0 ... C-1.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tfadgm.errors import InputError
+
+REQUIRED = ("x_labeled", "y_labeled", "x_unlabeled")
+OPTIONAL = ("x_test", "y_test", "class_names")
+MOST_CLASSES = 1000
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """All six arrays of `path`, checked; classes as int64 indices, absent test arrays empty.
+
+    Raises:
+        InputError: naming the key, what was expected of it and what was received.
+    """
+    arrays = _read(path)
+    points = ["x_labeled", "x_unlabeled"] + ["x_test"] * ("x_test" in arrays)
+    for key in points:
+        arrays[key] = _checked_points(key, arrays[key])
+        if arrays[key].shape[1:] != arrays["x_labeled"].shape[1:]:
+            raise InputError(
+                f"Expected {key} to have features of shape {arrays['x_labeled'].shape[1:]} like x_labeled. "
+                f"Received: {arrays[key].shape[1:]}"
+            )
+    arrays.setdefault("x_test", arrays["x_labeled"][:0])
+    arrays.setdefault("y_test", arrays["y_labeled"][:0])
+    for x, y in (("x_labeled", "y_labeled"), ("x_test", "y_test")):
+        if arrays[y].shape != arrays[x].shape[:1]:
+            raise InputError(
+                f"Expected {y} to have shape {arrays[x].shape[:1]}, one label for each row of {x}. "
+                f"Received: {arrays[y].shape}"
+            )
+    arrays["class_names"], values = _classes(arrays)
+    for key in ("y_labeled", "y_test"):
+        arrays[key] = _indices(key, arrays[key], values)
+    missing = np.setdiff1d(np.arange(len(values)), arrays["y_labeled"])
+    if len(missing):
+        raise InputError(
+            "Expected at least one label of every class in y_labeled. "
+            f"Received none of class {arrays['class_names'][missing[0]]!r}"
+        )
+    return arrays
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            keys = list(file.files)
+            unknown = [key for key in keys if key not in REQUIRED + OPTIONAL]
+            missing = [key for key in REQUIRED if key not in keys]
+            if unknown or missing or ("x_test" in keys) != ("y_test" in keys):
+                raise InputError(
+                    f"Expected {path} to hold the arrays {', '.join(REQUIRED)} and optionally "
+                    f"x_test with y_test, class_names. Received: {', '.join(keys) or 'no arrays'}"
+                )
+            return {key: file[key] for key in keys}
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"Expected an existing .npz file. Received: {path}") from None
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"Expected {path} to be an .npz file of plain arrays (no pickled objects). Received: {error}"
+        ) from None
+
+
+def _checked_points(key: str, x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind not in "buif" or x.ndim < 2 or 0 in x.shape:
+        raise InputError(
+            f"Expected {key} to hold numbers of shape [rows, *features], with at least one row and one feature. "
+            f"Received: {x.dtype} of shape {x.shape}"
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        row = int(np.argwhere(~np.isfinite(x))[0][0])
+        raise InputError(f"Expected finite numbers in {key}. Received NaN or infinity in row {row}")
+    return x if x.dtype == np.uint8 else x.astype(np.float32)
+
+
+def _classes(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The names [C], and the values [C] by which the labels name them."""
+    y = arrays["y_labeled"]
+    if y.dtype.kind not in "uiU":
+        raise InputError(f"Expected y_labeled to hold integers or strings. Received: {y.dtype}")
+    names = arrays.get("class_names")
+    if names is None:
+        values = np.unique(y)
+        names = values.astype(str)
+    elif names.ndim != 1 or names.dtype.kind != "U" or len(np.unique(names)) != len(names):
+        raise InputError(
+            f"Expected class_names to hold distinct strings. Received: {names.dtype} {names.tolist()}"
+        )
+    else:
+        values = names if y.dtype.kind == "U" else np.arange(len(names))
+    if not 2 <= len(names) <= MOST_CLASSES:
+        raise InputError(f"Expected 2 to {MOST_CLASSES} classes. Received: {len(names)}")
+    return names, values
+
+
+def _indices(key: str, y: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The position of each label of `y` in `values`."""
+    if len(y) and (y.dtype.kind == "U") != (values.dtype.kind == "U"):
+        raise InputError(f"Expected {key} to hold labels like {values[:3].tolist()}. Received: {y.dtype}")
+    foreign = np.setdiff1d(y, values)
+    if len(foreign):
+        raise InputError(
+            f"Expected every label of {key} to be one of {len(values)} classes {values[:5].tolist()} ... with a "
+            f"label in y_labeled. Received: {foreign[0].item()!r}"
+        )
+    order = np.argsort(values)
+    return order[np.searchsorted(values, y, sorter=order)].astype(np.int64)

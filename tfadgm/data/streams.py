@@ -1,0 +1,61 @@
+"""The labeled and the unlabeled stream, as a pure function of the step.
+
+Row k of a stream is row k mod N of the permutation that belongs to pass k // N, so that training can start at any
+step and meets exactly the batches that an uninterrupted run meets there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+
+def batch_indices(step: tf.Tensor, points: int, batch: int, seed: int, stream: int) -> tf.Tensor:
+    """Indices [batch] int64 of `points` rows at `step`; every pass is a new permutation of all rows."""
+    position = step * batch + tf.range(batch, dtype=tf.int64)
+    passes, row = position // points, position % points
+    seeds = tf.stack([tf.fill([batch], tf.constant(part, tf.int64)) for part in (seed, stream)] + [passes], axis=1)
+    # The raw op, because the public wrapper pads a seed for each row along the wrong axis.
+    return tf.raw_ops.RandomIndexShuffle(index=row, seed=seeds, max_index=tf.constant(points - 1, tf.int64))
+
+
+def steps_per_epoch(points: int, unlabeled_batch: int) -> int:
+    """Steps of one pass over the unlabeled points; what does not fill a batch comes in the next pass."""
+    return max(1, points // unlabeled_batch)
+
+
+def mixed_stream(
+    x: np.ndarray,
+    y: np.ndarray,
+    label_indices: np.ndarray,
+    *,
+    labeled_batch: int,
+    unlabeled_batch: int,
+    seed: int,
+    first_step: int = 0,
+) -> tf.data.Dataset:
+    """An endless stream of `{"labeled": (x, y), "unlabeled": x}` from step `first_step` on.
+
+    Args:
+        x: [N, *features], all of which are unlabeled points.
+        y: [N] int64, read only at `label_indices`.
+        label_indices: [L], the rows whose label training sees.
+        labeled_batch, unlabeled_batch: rows a step, at most L and N.
+        seed: the order of both streams.
+        first_step: the global step of the first batch.
+    """
+    points, labels = len(x), len(label_indices)
+    labeled_batch, unlabeled_batch = min(labeled_batch, labels), min(unlabeled_batch, points)
+    x_all = tf.constant(x)
+    x_labeled, y_labeled = tf.constant(x[label_indices]), tf.constant(y[label_indices])
+
+    def batch(step: tf.Tensor) -> dict:
+        labeled = batch_indices(step, labels, labeled_batch, seed, stream=0)
+        unlabeled = batch_indices(step, points, unlabeled_batch, seed, stream=1)
+        return {
+            "labeled": (tf.gather(x_labeled, labeled), tf.gather(y_labeled, labeled)),
+            "unlabeled": tf.gather(x_all, unlabeled),
+        }
+
+    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+    return steps.map(batch).prefetch(2)

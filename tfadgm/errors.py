@@ -1,0 +1,9 @@
+"""The two ways a run ends early, each told in one line."""
+
+
+class InputError(ValueError):
+    """The user's flags, files or data cannot be used; scripts exit with status 2."""
+
+
+class TrainingError(RuntimeError):
+    """Training itself went wrong (a non-finite loss); scripts exit with status 1."""

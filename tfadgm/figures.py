@@ -1,0 +1,147 @@
+"""The pictures of a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tfadgm.data.sources import Dataset
+from tfadgm.evaluation import class_probabilities, confusion_matrix
+from tfadgm.models import SemiSupervisedModel
+
+SAMPLES_PER_CLASS = 10
+MOST_CLASSES = 20  # of a figure of samples or a confusion matrix with numbers
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000")  # Okabe and Ito
+
+
+def draw_all(
+    folder: Path,
+    model: SemiSupervisedModel,
+    dataset: Dataset,
+    label_indices: np.ndarray,
+    history: list[dict[str, Any]],
+) -> None:
+    """Writes `curves.png`, `samples.png`, `confusion.png` (with test labels) and `regions.png` (two features)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _save(folder / "curves.png", draw_curves, history)
+    _save(folder / "samples.png", draw_samples, model, dataset)
+    if len(dataset.y_test):
+        counts = confusion_matrix(class_probabilities(model, dataset.x_test), dataset.y_test)
+        _save(folder / "confusion.png", draw_confusion, counts, dataset.class_names)
+    if dataset.x.shape[1:] == (2,):
+        _save(folder / "regions.png", draw_regions, model, dataset, label_indices)
+
+
+def draw_curves(history: list[dict[str, Any]]) -> None:
+    """Bounds, the fit of the labels and the test error by epoch."""
+    panels = [("labeled_bound", "unlabeled_bound"), ("label_nll", "test_nll"), ("test_error",)]
+    names = ("bound, nats", "negative log-likelihood, nats", "test error, %")
+    epochs = [row["epoch"] for row in history]
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
+    for axis, panel, name in zip(axes, panels, names, strict=True):
+        for key, colour in zip(panel, COLOURS, strict=False):
+            if key in history[-1]:
+                axis.plot(epochs, [row[key] for row in history], color=colour, label=key.replace("_", " "))
+        axis.set(xlabel="epoch", ylabel=name)
+        if axis.lines:
+            axis.legend(frameon=False)
+    bounds = [row[key] for row in history[len(history) // 10 :] for key in panels[0]]
+    axes[0].set_ylim(min(bounds) - 1, max(bounds) + 1)
+    axes[2].set_ylim(bottom=0)
+
+
+def draw_confusion(counts: np.ndarray, class_names: tuple[str, ...]) -> None:
+    """Share of each true class by predicted class, with counts where they fit."""
+    classes = len(class_names)
+    figure, axis = plt.subplots(figsize=(5.6, 5), layout="constrained")
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    image = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, label="share of the true class", shrink=0.8)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    if classes <= MOST_CLASSES:
+        axis.set_xticks(range(classes), class_names, rotation=90 if max(map(len, class_names)) > 2 else 0)
+        axis.set_yticks(range(classes), class_names)
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if share[row, column] > 0.5 else "black"
+            axis.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+
+
+def draw_samples(model: SemiSupervisedModel, dataset: Dataset) -> None:
+    """Examples of each class from p(x|.), drawn as images, points in the plane or profiles."""
+    classes = min(dataset.classes, MOST_CLASSES)
+    labels = np.repeat(np.arange(classes), SAMPLES_PER_CLASS)
+    samples = model.generate(labels, (0, 1)).numpy()
+    shape = samples.shape[1:]
+    if len(shape) == 3 and shape[-1] in (1, 3) or len(shape) == 2:
+        _image_grid(samples, dataset)
+    elif shape == (2,):
+        _scatter(samples, labels, dataset)
+    else:
+        _profiles(samples.reshape(classes, SAMPLES_PER_CLASS, -1), dataset)
+
+
+def _image_grid(samples: np.ndarray, dataset: Dataset) -> None:
+    images = samples[..., 0] if samples.ndim == 4 and samples.shape[-1] == 1 else samples
+    low, high = float(dataset.x.min()), float(dataset.x.max())
+    images = np.clip((images - low) / ((high - low) or 1.0), 0, 1)
+    rows = len(samples) // SAMPLES_PER_CLASS
+    figure, axes = plt.subplots(rows, SAMPLES_PER_CLASS, figsize=(0.62 * SAMPLES_PER_CLASS + 0.8, 0.62 * rows))
+    for axis, image in zip(axes.flat, images, strict=True):
+        axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+        axis.set(xticks=[], yticks=[])
+    for axis, name in zip(axes[:, 0], dataset.class_names, strict=False):
+        axis.set_ylabel(name, rotation=0, ha="right", va="center")
+    figure.subplots_adjust(left=0.12, right=0.99, bottom=0.01, top=0.99, wspace=0.05, hspace=0.05)
+
+
+def _scatter(samples: np.ndarray, labels: np.ndarray, dataset: Dataset) -> None:
+    _, axis = plt.subplots(figsize=(5.6, 4), layout="constrained")
+    axis.scatter(*dataset.x.T, s=2, color="0.8", label="unlabeled points")
+    for index in np.unique(labels):
+        colour = COLOURS[index % len(COLOURS)]
+        axis.scatter(*samples[labels == index].T, s=14, color=colour, label=dataset.class_names[index])
+    axis.set(xlabel="feature 0", ylabel="feature 1")
+    axis.legend(frameon=False)
+
+
+def _profiles(samples: np.ndarray, dataset: Dataset) -> None:
+    rows = len(samples)
+    figure, axes = plt.subplots(rows, 1, figsize=(7, 1.1 * rows + 0.8), sharex=True, squeeze=False, layout="constrained")
+    for axis, group, name in zip(axes[:, 0], samples, dataset.class_names, strict=False):
+        axis.plot(group.T, color=COLOURS[0], alpha=0.5, linewidth=0.8)
+        axis.set_ylabel(name, rotation=0, ha="right", va="center")
+    axes[-1, 0].set_xlabel("feature")
+
+
+def draw_regions(model: SemiSupervisedModel, dataset: Dataset, label_indices: np.ndarray) -> None:
+    """The most probable class over the plane, the unlabeled points and the labeled ones."""
+    low, high = dataset.x.min(0) - 0.3, dataset.x.max(0) + 0.3
+    grid = np.stack(np.meshgrid(*(np.linspace(low[i], high[i], 300) for i in (0, 1))), -1).astype(np.float32)
+    probabilities = class_probabilities(model, grid.reshape(-1, 2))
+    classes = min(dataset.classes, len(COLOURS))
+    _, axis = plt.subplots(figsize=(5.6, 4), layout="constrained")
+    regions = probabilities.argmax(1).reshape(grid.shape[:2])
+    levels = np.arange(classes + 1) - 0.5
+    axis.contourf(grid[..., 0], grid[..., 1], regions, levels=levels, colors=COLOURS[:classes], alpha=0.3)
+    axis.scatter(*dataset.x[::3].T, s=1, color="0.4", alpha=0.5)
+    for index in range(classes):
+        chosen = label_indices[dataset.y[label_indices] == index]
+        axis.scatter(
+            *dataset.x[chosen].T, s=60, color=COLOURS[index], edgecolor="black", label=dataset.class_names[index]
+        )
+    axis.set(xlabel="feature 0", ylabel="feature 1", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    axis.legend(frameon=False, title="labeled points")
+
+
+def _save(path: Path, draw: Callable[..., None], *arguments: Any) -> None:
+    draw(*arguments)
+    plt.savefig(path, dpi=150)
+    plt.close("all")

@@ -1,0 +1,138 @@
+"""A run from flags to report: config -> data -> labels -> training -> run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfadgm import figures, rivals
+from tfadgm.checkpoint import Progress, writing
+from tfadgm.config import Config
+from tfadgm.data.sources import Dataset, load_dataset
+from tfadgm.data.split import choose_labels
+from tfadgm.data.streams import steps_per_epoch
+from tfadgm.errors import InputError
+from tfadgm.evaluation import class_probabilities, classification_report
+from tfadgm.models import SemiSupervisedModel
+from tfadgm.training import train, write_history, write_text
+
+CONFIG = "config.json"
+RIVALS_POINTS = 20_000  # scikit-learn's rivals are slow beyond this many training points
+
+
+def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
+    """Trains `config` into `run_dir` and returns the report that it also writes there.
+
+    Raises:
+        InputError: if flags, data or the folder cannot be used; a new folder is then not left behind.
+        TrainingError: if training fails; the folder keeps its last good checkpoint.
+    """
+    if not resume and run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+        raise InputError(
+            f"Expected a new run folder. Received the existing {run_dir}: continue it with --resume, "
+            "or name another with --run-dir"
+        )
+    dataset = load_dataset(config.dataset, config.data_dir, config.seed)
+    label_indices = choose_labels(dataset.y, dataset.class_names, config.labels, config.seed)
+    _check_likelihood(config, dataset)
+    print(
+        f"{len(label_indices)} labels of {len(dataset.x)} training points, {dataset.classes} classes. "
+        f"{len(dataset.y_test)} test labels: for the report only, never for a choice.",
+        flush=True,
+    )
+    try:
+        if not resume:
+            with writing(run_dir):
+                run_dir.mkdir(parents=True, exist_ok=True)
+            write_text(run_dir / CONFIG, config.to_json())
+        model, progress = train(config, dataset, label_indices, run_dir, resume)
+    except InputError:
+        if not resume and not any((run_dir / "checkpoint").glob("[0-9]*")):
+            shutil.rmtree(run_dir, ignore_errors=True)
+        raise
+    report = make_report(config, dataset, label_indices, model, progress)
+    write_text(run_dir / CONFIG, config.to_json())
+    write_history(run_dir / "metrics.csv", progress.history)
+    with writing(run_dir):
+        model.save(run_dir / "model.keras")
+        figures.draw_all(run_dir / "figures", model, dataset, label_indices, progress.history)
+    write_text(run_dir / "report.json", json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
+    """The configuration of the run in `run_dir`, with `flags` that may repeat it or raise its epochs.
+
+    Raises:
+        InputError: if there is no run, or a flag contradicts it.
+    """
+    path = run_dir / CONFIG
+    try:
+        saved = Config.from_json(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"Expected a run to resume in {run_dir}. Received a folder without {CONFIG}") from None
+    for name, value in flags.items():
+        kept = getattr(saved, name)
+        if name != "data_dir" and value != kept and not (name == "epochs" and value > kept):
+            raise InputError(f"Expected {name}={kept} as in {path}, or more epochs, to resume. Received: {name}={value}")
+    return dataclasses.replace(saved, **flags)
+
+
+def make_report(
+    config: Config, dataset: Dataset, label_indices: np.ndarray, model: SemiSupervisedModel, progress: Progress
+) -> dict[str, Any]:
+    """What `report.json` holds; errors in percent, None where there are no test labels."""
+    steps = config.epochs * steps_per_epoch(len(dataset.x), config.unlabeled_batch)
+    batch = min(config.labeled_batch, len(label_indices)) + min(config.unlabeled_batch, len(dataset.x))
+    scores = classification_report(class_probabilities(model, dataset.x_test), dataset.y_test)
+    scored = len(dataset.y_test) > 0
+    small = scored and len(dataset.x) <= RIVALS_POINTS
+    return {
+        "model": config.model,
+        "dataset": config.dataset,
+        "labels": len(label_indices),
+        "seed": config.seed,
+        "training_points": len(dataset.x),
+        "classes": list(dataset.class_names),
+        "likelihood": model.likelihood,
+        "epochs": config.epochs,
+        "steps": steps,
+        "seconds": round(progress.seconds, 2),
+        "examples_per_second": round(steps * batch / max(progress.seconds, 1e-9), 1),
+        "test_error": scores["error"],
+        "test_nll": scores["nll"],
+        "test_ece": scores["ece"],
+        "supervised_error": rivals.supervised_error(config, dataset, label_indices) if scored else None,
+        "label_spreading_error": rivals.label_spreading_error(dataset, label_indices) if small else None,
+        "self_training_error": rivals.self_training_error(dataset, label_indices) if small else None,
+        "test_labels_used_for_choices": 0,
+        "label_indices": label_indices.tolist(),
+    }
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """The table that a run prints."""
+    rows = [
+        (f"{report['model'].upper()}, {report['labels']} labels and {report['training_points']} unlabeled points", "test_error"),
+        ("the same classifier on the labels alone", "supervised_error"),
+        ("scikit-learn LabelSpreading", "label_spreading_error"),
+        ("scikit-learn SelfTraining", "self_training_error"),
+    ]  # fmt: skip
+    lines = [f"{'test error':>66}"]
+    for name, key in rows:
+        value = report[key]
+        lines.append(f"{name:<56}" + (f"{value:>8.2f} %" if value is not None else f"{'-':>8}"))
+    return "\n".join(lines)
+
+
+def _check_likelihood(config: Config, dataset: Dataset) -> None:
+    if config.likelihood == "bernoulli" and dataset.x.min() < 0:
+        raise InputError(
+            "Expected features of 0 or more for the bernoulli likelihood. "
+            f"Received the minimum {dataset.x.min()}: choose --likelihood gaussian"
+        )

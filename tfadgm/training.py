@@ -1,0 +1,184 @@
+"""From a configuration to a trained model in a run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfadgm import models
+from tfadgm.checkpoint import Progress, restore_checkpoint, save_checkpoint, writing
+from tfadgm.config import Config
+from tfadgm.data.sources import Dataset
+from tfadgm.data.streams import mixed_stream, steps_per_epoch
+from tfadgm.errors import TrainingError
+from tfadgm.evaluation import class_probabilities, classification_report
+
+ALPHA_SCALE = 0.1  # alpha = 0.1 N / N_labeled (Maaløe et al. 2016, section 3.3)
+
+
+def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSupervisedModel:
+    """The compiled model of `config` for training points of `dataset`, `labels` of them labeled."""
+    keras.utils.set_random_seed(config.seed)
+    points = len(dataset.x)
+    options: dict[str, Any] = {} if config.model == "m2" else {"auxiliary_units": config.auxiliary_units}
+    model = getattr(models, config.model.upper())(
+        dataset.x.shape[1:],
+        dataset.classes,
+        latent_units=config.latent_units,
+        hidden_units=config.hidden_units,
+        batch_norm=config.batch_norm,
+        likelihood=dataset.likelihood if config.likelihood == "auto" else config.likelihood,
+        marginalization=config.marginalization,
+        samples=config.samples,
+        alpha=ALPHA_SCALE * points / labels if config.alpha is None else config.alpha,
+        weight_prior=1 / points,
+        seed=config.seed,
+        **options,
+    )
+    model.adapt(dataset.x)
+    average = {"use_ema": True, "ema_momentum": config.weight_average} if config.weight_average else {}
+    model.compile(optimizer=keras.optimizers.Adam(config.learning_rate, global_clipnorm=config.clip_norm, **average))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def train(
+    config: Config, dataset: Dataset, label_indices: np.ndarray, run_dir: Path, resume: bool = False
+) -> tuple[models.SemiSupervisedModel, Progress]:
+    """Trains to the last epoch of `config`, or from the newest checkpoint on, and leaves the averaged weights.
+
+    A resumed run ends with the weights of an uninterrupted one, bit for bit on the same machine: batches and noise
+    depend on the seed and the step alone.
+
+    Raises:
+        InputError: if the checkpoint to resume is absent, damaged or of another run, or the disk is full.
+        TrainingError: if the loss is not finite.
+    """
+    tf.config.experimental.enable_op_determinism()
+    model = build_model(config, dataset, len(label_indices))
+    run = fingerprint(config, dataset, label_indices)
+    folder = run_dir / "checkpoint"
+    progress = restore_checkpoint(folder, model, run) if resume else Progress()
+    if not resume:
+        save_checkpoint(folder, model, progress, run)
+    steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
+    stream = mixed_stream(
+        dataset.x,
+        dataset.y,
+        label_indices,
+        labeled_batch=config.labeled_batch,
+        unlabeled_batch=config.unlabeled_batch,
+        seed=config.seed,
+        first_step=progress.epoch * steps,
+    )
+    model.fit(
+        stream,
+        epochs=config.epochs,
+        initial_epoch=progress.epoch,
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            StopOnNonFiniteLoss(),
+            EpochEnd(progress, dataset, run_dir, run),
+            keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
+        ],
+    )
+    return model, progress
+
+
+def fingerprint(config: Config, dataset: Dataset, label_indices: np.ndarray) -> str:
+    """Names a run by all that decides its weights, save how long it trains."""
+    choices = dataclasses.asdict(config)
+    for free in ("epochs", "dataset", "data_dir"):  # the arrays themselves stand for the last two
+        del choices[free]
+    digest = hashlib.sha256(json.dumps(choices, sort_keys=True).encode())
+    for array in (dataset.x, dataset.y[label_indices], label_indices):
+        digest.update(repr((array.shape, array.dtype.str)).encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Ends training at the first loss that is not finite."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if not math.isfinite(float((logs or {})["loss"])):
+            raise TrainingError(
+                f"Expected a finite loss. Received NaN or infinity at step {int(self.model.optimizer.iterations)}. "
+                "Likely causes: the learning rate is too high, or features far outside the range of the rest. "
+                "The last good checkpoint is kept"
+            )
+
+
+class EpochEnd(keras.callbacks.Callback):
+    """Scores the averaged weights on the test points, for the record only, and saves the checkpoint."""
+
+    def __init__(self, progress: Progress, dataset: Dataset, run_dir: Path, run: str) -> None:
+        super().__init__()
+        self.progress, self.dataset, self.run_dir, self.run = progress, dataset, run_dir, run
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {} if logs is None else logs
+        self.progress.seconds += time.perf_counter() - self.started
+        self.progress.epoch = epoch + 1
+        with averaged_weights(self.model):
+            probabilities = class_probabilities(self.model, self.dataset.x_test)
+        scores = classification_report(probabilities, self.dataset.y_test)
+        logs.update({f"test_{name}": value for name, value in scores.items() if value is not None})
+        row = {"epoch": epoch + 1, "seconds": round(self.progress.seconds, 3)}
+        self.progress.history.append(row | {name: float(value) for name, value in logs.items()})
+        save_checkpoint(self.run_dir / "checkpoint", self.model, self.progress, self.run)
+        write_history(self.run_dir / "metrics.csv", self.progress.history)
+
+
+@contextlib.contextmanager
+def averaged_weights(model: keras.Model) -> Iterator[None]:
+    """The model with its weight averages, as it will be after training."""
+    if not model.optimizer.use_ema:
+        yield
+        return
+    variables = model.trainable_variables
+    weights = [variable.numpy() for variable in variables]
+    # Keras has no public name for the averages; its own SwapEMAWeights reads the same attribute.
+    for variable, average in zip(variables, model.optimizer._model_variables_moving_average, strict=True):
+        variable.assign(average)
+    try:
+        yield
+    finally:
+        for variable, weight in zip(variables, weights, strict=True):
+            variable.assign(weight)
+
+
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    """One row an epoch, rewritten whole, so that a resumed run leaves no row twice."""
+    text = io.StringIO()
+    if history:
+        writer = csv.DictWriter(text, history[-1], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces `path` whole. Raises InputError if the disk does not take it."""
+    partial = path.with_name(path.name + ".partial")
+    with writing(path):
+        partial.write_text(text)
+        partial.replace(path)
