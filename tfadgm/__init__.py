@@ -3,5 +3,5 @@
 from tfadgm.config import Config
 from tfadgm.models import ADGM, M2, SDGM
 
-__all__ = ["ADGM", "Config", "M2", "SDGM"]
+__all__ = ["ADGM", "M2", "SDGM", "Config"]
 __version__ = "0.1.0"

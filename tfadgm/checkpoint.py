@@ -80,7 +80,9 @@ def restore_checkpoint(folder: Path, model: keras.Model, fingerprint: str) -> Pr
             + ("the one before it" if len(epochs) > 1 else "no checkpoint, or start again without --resume")
         )
     if stored != fingerprint:
-        raise InputError(f"Expected a checkpoint of this configuration and data in {newest}. Received one of another run")
+        raise InputError(
+            f"Expected a checkpoint of this configuration and data in {newest}. Received one of another run"
+        )
     model.load_weights(newest / WEIGHTS)
     return progress
 

@@ -42,9 +42,7 @@ class Config:
     batch_norm: bool = _flag(True, "normalise every hidden layer over the batch")
     marginalization: str = _flag("exact", "sum over the unknown class: exact or rao_blackwellised")
     samples: int = _flag(1, "samples of a and z per example and step")
-    alpha: float | None = _flag(
-        None, "weight of the classification term; by default 0.1 * training points / labels"
-    )
+    alpha: float | None = _flag(None, "weight of the classification term; by default 0.1 * training points / labels")
     epochs: int = _flag(25, "passes over the unlabeled points")
     labeled_batch: int = _flag(100, "labeled examples per step (at most all of them)")
     unlabeled_batch: int = _flag(100, "unlabeled examples per step (at most all of them)")
@@ -80,9 +78,7 @@ class Config:
             fields = json.loads(text)
             return cls(**fields)
         except (json.JSONDecodeError, TypeError) as error:
-            raise InputError(
-                f"Expected {origin} to hold the configuration of a run. Received: {error}"
-            ) from None
+            raise InputError(f"Expected {origin} to hold the configuration of a run. Received: {error}") from None
 
 
 # Chosen on training data only: see benchmarks/digits.py and benchmarks/moons.py.

@@ -45,7 +45,7 @@ def draw_curves(history: list[dict[str, Any]]) -> None:
     panels = [("labeled_bound", "unlabeled_bound"), ("label_nll", "test_nll"), ("test_error",)]
     names = ("bound, nats", "negative log-likelihood, nats", "test error, %")
     epochs = [row["epoch"] for row in history]
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
+    _figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
     for axis, panel, name in zip(axes, panels, names, strict=True):
         for key, colour in zip(panel, COLOURS, strict=False):
             if key in history[-1]:
@@ -80,7 +80,7 @@ def draw_samples(model: SemiSupervisedModel, dataset: Dataset) -> None:
     labels = np.repeat(np.arange(classes), SAMPLES_PER_CLASS)
     samples = model.generate(labels, (0, 1)).numpy()
     shape = samples.shape[1:]
-    if len(shape) == 3 and shape[-1] in (1, 3) or len(shape) == 2:
+    if (len(shape) == 3 and shape[-1] in (1, 3)) or len(shape) == 2:
         _image_grid(samples, dataset)
     elif shape == (2,):
         _scatter(samples, labels, dataset)
@@ -114,7 +114,9 @@ def _scatter(samples: np.ndarray, labels: np.ndarray, dataset: Dataset) -> None:
 
 def _profiles(samples: np.ndarray, dataset: Dataset) -> None:
     rows = len(samples)
-    figure, axes = plt.subplots(rows, 1, figsize=(7, 1.1 * rows + 0.8), sharex=True, squeeze=False, layout="constrained")
+    _figure, axes = plt.subplots(
+        rows, 1, figsize=(7, 1.1 * rows + 0.8), sharex=True, squeeze=False, layout="constrained"
+    )
     for axis, group, name in zip(axes[:, 0], samples, dataset.class_names, strict=False):
         axis.plot(group.T, color=COLOURS[0], alpha=0.5, linewidth=0.8)
         axis.set_ylabel(name, rotation=0, ha="right", va="center")

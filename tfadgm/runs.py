@@ -79,7 +79,9 @@ def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
     for name, value in flags.items():
         kept = getattr(saved, name)
         if name != "data_dir" and value != kept and not (name == "epochs" and value > kept):
-            raise InputError(f"Expected {name}={kept} as in {path}, or more epochs, to resume. Received: {name}={value}")
+            raise InputError(
+                f"Expected {name}={kept} as in {path}, or more epochs, to resume. Received: {name}={value}"
+            )
     return dataclasses.replace(saved, **flags)
 
 

@@ -62,7 +62,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             keys = list(file.files)
             unknown = [key for key in keys if key not in REQUIRED + OPTIONAL]
             missing = [key for key in REQUIRED if key not in keys]
@@ -76,7 +76,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise
     except FileNotFoundError:
         raise InputError(f"Expected an existing .npz file. Received: {path}") from None
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(
             f"Expected {path} to be an .npz file of plain arrays (no pickled objects). Received: {error}"
         ) from None
@@ -104,9 +104,7 @@ def _classes(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         values = np.unique(y)
         names = values.astype(str)
     elif names.ndim != 1 or names.dtype.kind != "U" or len(np.unique(names)) != len(names):
-        raise InputError(
-            f"Expected class_names to hold distinct strings. Received: {names.dtype} {names.tolist()}"
-        )
+        raise InputError(f"Expected class_names to hold distinct strings. Received: {names.dtype} {names.tolist()}")
     else:
         values = names if y.dtype.kind == "U" else np.arange(len(names))
     if not 2 <= len(names) <= MOST_CLASSES:

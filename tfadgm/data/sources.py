@@ -108,13 +108,14 @@ def own_arrays(path: Path) -> Dataset:
     arrays = read_npz(path)
     unlabeled = arrays["x_unlabeled"]
     unknown = np.full(len(unlabeled), UNKNOWN, np.int64)
+    x = np.concatenate([arrays["x_labeled"], unlabeled])
     return Dataset(
-        x=np.concatenate([arrays["x_labeled"], unlabeled]),
+        x=x,
         y=np.concatenate([arrays["y_labeled"], unknown]),
         x_test=arrays["x_test"],
         y_test=arrays["y_test"],
         class_names=tuple(str(name) for name in arrays["class_names"]),
-        likelihood=likelihood_of(unlabeled),
+        likelihood=likelihood_of(x),
     )
 
 

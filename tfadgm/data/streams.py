@@ -11,12 +11,23 @@ import tensorflow as tf
 
 
 def batch_indices(step: tf.Tensor, points: int, batch: int, seed: int, stream: int) -> tf.Tensor:
-    """Indices [batch] int64 of `points` rows at `step`; every pass is a new permutation of all rows."""
+    """Indices [batch] int64 of `points` rows at `step`; every pass is a new permutation of all rows.
+
+    `batch` is at most `points`, so a batch meets at most two passes.
+    """
     position = step * batch + tf.range(batch, dtype=tf.int64)
     passes, row = position // points, position % points
-    seeds = tf.stack([tf.fill([batch], tf.constant(part, tf.int64)) for part in (seed, stream)] + [passes], axis=1)
+    seeds = tf.stack([_pass_seed(passes[0] + late, seed, stream) for late in (0, 1)])
     # The raw op, because the public wrapper pads a seed for each row along the wrong axis.
-    return tf.raw_ops.RandomIndexShuffle(index=row, seed=seeds, max_index=tf.constant(points - 1, tf.int64))
+    return tf.raw_ops.RandomIndexShuffle(
+        index=row, seed=tf.gather(seeds, passes - passes[0]), max_index=tf.constant(points - 1, tf.int64)
+    )
+
+
+def _pass_seed(number: tf.Tensor, seed: int, stream: int) -> tf.Tensor:
+    """A hashed seed [3] for each pass: the shuffle gives related orders to seeds that differ by counting."""
+    counter = tf.random.fold_in(tf.constant([seed, stream]), tf.cast(number, tf.int32))
+    return tf.random.stateless_uniform([3], counter, None, None, tf.int64)
 
 
 def steps_per_epoch(points: int, unlabeled_batch: int) -> int:

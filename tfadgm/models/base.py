@@ -119,9 +119,7 @@ class SemiSupervisedModel(keras.Model):
         noise = self.draw_noise(seed, tf.shape(x)[0])
         return self._unlabeled_terms(x, noise, statistics, STRATEGIES[self.marginalization])
 
-    def _labeled_terms(
-        self, x: tf.Tensor, y: Any, noise: Noise, statistics: Statistics
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _labeled_terms(self, x: tf.Tensor, y: Any, noise: Noise, statistics: Statistics) -> tuple[tf.Tensor, tf.Tensor]:
         """-L(x,y) [B] and log q(y|a,x) [B], both with the same sample of a."""
         one_hot = tf.one_hot(y, self.classes)  # [B, C]
         a, log_q_a = self.infer_auxiliary(x, noise.a, statistics)

@@ -1,0 +1,140 @@
+"""The accuracy benchmark: one training for each label seed, collected into results/<name>.json.
+
+    python benchmarks/seeds.py digits                 ten label seeds, about 15 minutes on two cores
+    python benchmarks/seeds.py moons                  ten label seeds, with the best possible classifier beside them
+    python benchmarks/seeds.py mnist --seeds 0 1      part of the label seeds; a later call adds the rest
+
+Each training is `python train.py` in a process of its own; one that is complete is not repeated, one that was stopped
+is resumed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+RUNS, RESULTS = ROOT / "runs" / "benchmark", ROOT / "results"
+FLAGS: dict[str, list[str]] = {
+    "digits": ["--dataset", "digits"],
+    "moons": ["--dataset", "moons"],
+    "mnist": ["--dataset", "mnist", "--labels", "100", "--epochs", "25", "--marginalization", "exact"],
+}
+SEEDS = {"digits": range(10), "moons": range(10), "mnist": range(3)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=FLAGS)
+    parser.add_argument("--seeds", type=int, nargs="+", help="label seeds to run now (default: all)")
+    arguments = parser.parse_args()
+    for seed in arguments.seeds or SEEDS[arguments.name]:
+        train(arguments.name, seed)
+    rows = [row for seed in SEEDS[arguments.name] if (row := collect(arguments.name, seed))]
+    result = {
+        "command": f"python benchmarks/seeds.py {arguments.name}",
+        "training": "python train.py " + " ".join(FLAGS[arguments.name]) + " --seed SEED",
+        "machine": machine(),
+        "mean": {key: round(float(np.mean([row[key] for row in rows])), 3) for key in rows[0] if key.endswith("error")},
+        "standard_error": {
+            key: round(float(np.std([row[key] for row in rows], ddof=1) / len(rows) ** 0.5), 3)
+            for key in rows[0]
+            if key.endswith("error") and len(rows) > 1
+        },
+        "runs": rows,
+    }
+    (RESULTS / f"{arguments.name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result["mean"], indent=2))
+
+
+def train(name: str, seed: int) -> None:
+    """One run in `runs/benchmark/<name>-<seed>`, with how it was made in `benchmark.json`."""
+    folder = RUNS / f"{name}-{seed}"
+    record = folder / "benchmark.json"
+    if record.exists():
+        return
+    resume = ["--resume"] if (folder / "checkpoint").exists() else []
+    command = [sys.executable, "train.py", *FLAGS[name], "--seed", str(seed), "--run-dir", str(folder), *resume]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"benchmarks/seeds.py: {' '.join(command)} ended with status {status}")
+    made = {
+        "commit": commit(),
+        "whole_process_seconds": round(time.perf_counter() - started, 1),
+        "peak_memory_mib": round(usage.ru_maxrss / 1024),
+        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all"),
+    }
+    record.write_text(json.dumps(made))
+
+
+def collect(name: str, seed: int) -> dict[str, Any] | None:
+    """One row of the result, or None for a run that is not complete."""
+    folder = RUNS / f"{name}-{seed}"
+    if not (folder / "benchmark.json").exists():
+        return None
+    report = json.loads((folder / "report.json").read_text())
+    keys = ["seed", "test_error", "test_nll", "test_ece", "supervised_error"]
+    keys += [key for key in ("label_spreading_error", "self_training_error") if report[key] is not None]
+    row = {key: round(report[key], 4) for key in keys}
+    row |= {"seconds_an_epoch": round(report["seconds"] / report["epochs"], 2)}
+    if name == "moons":
+        row |= against_the_best(folder)
+    return row | json.loads((folder / "benchmark.json").read_text())
+
+
+def against_the_best(folder: Path) -> dict[str, float]:
+    """Percent: the error of the best possible classifier of the half-moons, and how often the model differs from it."""
+    import keras
+    from scipy.special import logsumexp
+
+    import tfadgm  # noqa: F401  Keras finds the models by it
+    from tfadgm.data.sources import MOONS_NOISE, MOONS_SHIFT, moons
+
+    angle = np.linspace(0, np.pi, 500)  # scikit-learn spaces the points of a moon evenly in angle
+    upper = np.stack([np.cos(angle), np.sin(angle)], 1)
+    centres = np.stack([upper, [1, 0.5] - upper]) + MOONS_SHIFT
+    data = moons(0)
+    squares = ((data.x_test[:, None, None] - centres) ** 2).sum(-1)  # [N, 2, angles]
+    best = logsumexp(-squares / (2 * MOONS_NOISE**2), axis=-1).argmax(1)
+    predicted = keras.models.load_model(folder / "model.keras").predict(data.x_test, verbose=0).argmax(1)
+    error, best_error = (100 * float(np.mean(labels != data.y_test)) for labels in (predicted, best))
+    return {
+        "best_possible_error": round(best_error, 2),
+        "excess_error": round(error - best_error, 2),
+        "differs_from_best": round(100 * float(np.mean(predicted != best)), 2),
+    }
+
+
+def commit() -> str:
+    """The commit that ran, marked where the tree differed from it."""
+    return subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def machine() -> str:
+    """Processor, cores and versions, without the machine's name."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # not Linux
+    import tensorflow as tf
+
+    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, TensorFlow {tf.__version__}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Shared fixtures: small models of every kind, and tiny data."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+import tfadgm
+from tfadgm.models import SemiSupervisedModel
+
+FEATURES, CLASSES = 6, 3
+
+
+def make_model(kind: str, **options) -> SemiSupervisedModel:
+    """A model of [2, 3] features and three classes, small enough for brute force."""
+    keras.utils.set_random_seed(0)
+    defaults = {"hidden_units": (8, 7), "latent_units": 2, "likelihood": "bernoulli"}
+    if kind != "M2":
+        defaults["auxiliary_units"] = 2
+    return getattr(tfadgm, kind)((2, 3), CLASSES, **{**defaults, **options})
+
+
+def randomise(model: SemiSupervisedModel, seed: int = 0) -> SemiSupervisedModel:
+    """Gives every weight, averages of batch normalisation included, a value that is not its initial one."""
+    generator = np.random.default_rng(seed)
+    for weight in model.weights:
+        if weight.dtype != "float32" or "scaling" in weight.path:
+            continue
+        value = 0.4 * generator.normal(size=weight.shape)
+        weight.assign(np.exp(value) if "variance" in weight.path else value)
+    return model
+
+
+@pytest.fixture
+def x() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 2, [5, 2, 3]).astype(np.float32)
+
+
+@pytest.fixture
+def y() -> np.ndarray:
+    return np.array([0, 1, 2, 1, 0])

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfadgm import bounds
+
+tfd = tfp.distributions
+
+
+def gaussian(mean, deviation) -> tfd.Distribution:
+    return tfd.Independent(tfd.Normal(tf.constant(mean, tf.float32), tf.constant(deviation, tf.float32)), 1)
+
+
+MEAN, DEVIATION = np.array([[0.3, -1.0], [2.0, 0.0]]), np.array([[0.5, 1.5], [1.0, 2.0]])
+
+
+def test_class_bound_in_closed_form():
+    kl = 0.5 * (DEVIATION**2 + MEAN**2 - 1 - 2 * np.log(DEVIATION)).sum(1)
+    value = bounds.class_bound(tf.constant([1.0, 2.0]), -0.5, gaussian(MEAN, DEVIATION), tf.constant([0.1, 0.2]))
+    np.testing.assert_allclose(value, np.array([1.1, 2.2]) - 0.5 - kl, rtol=1e-5)
+
+
+def test_class_bound_by_monte_carlo():
+    """The exact divergence equals the mean of log p(z) - log q(z) over samples (5 standard errors)."""
+    q = gaussian(MEAN, DEVIATION)
+    z = q.sample(50_000, seed=[0, 1])
+    sampled = (bounds.standard_normal(2).log_prob(z) - q.log_prob(z)).numpy()
+    error = sampled.std(0) / np.sqrt(len(sampled))
+    assert (np.abs(sampled.mean(0) - bounds.class_bound(0.0, 0.0, q)) < 5 * error).all()
+
+
+def test_a_posterior_equal_to_the_prior_costs_nothing():
+    value = bounds.class_bound(tf.constant([-7.0]), 0.0, gaussian(np.zeros([1, 3]), np.ones([1, 3])))
+    np.testing.assert_allclose(value, [-7.0])
+
+
+def test_reparameterized_samples_have_the_moments_of_q():
+    noise = tf.random.stateless_normal([100_000, 1, 2], [0, 1])
+    z = bounds.reparameterize(gaussian(MEAN, DEVIATION), noise).numpy()
+    np.testing.assert_allclose(z.mean(0), MEAN, atol=0.03)
+    np.testing.assert_allclose(z.std(0), DEVIATION, rtol=0.02)
+    # One noise for both rows: their standardised samples are equal.
+    standard = (z - MEAN) / DEVIATION
+    np.testing.assert_allclose(standard[:, 0], standard[:, 1], atol=1e-4)
+
+
+def test_objective_reduces_each_stream_by_its_mean():
+    value = bounds.objective(tf.constant([-1.0, -3.0]), tf.constant([-10.0]), tf.constant([-0.5, -1.5]), alpha=60.0)
+    assert float(value) == pytest.approx(2.0 + 10.0 + 60.0)
+
+
+def test_weight_prior_up_to_its_constant():
+    weights = [tf.constant([[1.0, -2.0]]), tf.constant([3.0])]
+    by_tfp = sum(float(tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(weight))) for weight in weights)
+    constant = 3 * -0.5 * np.log(2 * np.pi)
+    assert float(bounds.weight_log_prior(weights)) == pytest.approx(by_tfp - constant)

@@ -1,0 +1,51 @@
+import dataclasses
+import json
+
+import pytest
+
+from tfadgm.config import DATASETS, Config
+from tfadgm.errors import InputError
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_presets_are_valid_and_survive_json(dataset):
+    config = Config.for_dataset(dataset)
+    assert Config.from_json(config.to_json(), "here") == config
+
+
+def test_choices_override_the_preset():
+    assert Config.for_dataset("digits", labels=20).labels == 20
+
+
+def test_every_field_has_a_help_text():
+    assert all(field.metadata["help"] for field in dataclasses.fields(Config))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dataset", "cifar"),
+        ("model", "gan"),
+        ("likelihood", "poisson"),
+        ("marginalization", "none"),
+        ("labels", 1),
+        ("seed", -1),
+        ("hidden_units", (10, 0)),
+        ("latent_units", 0),
+        ("epochs", 0),
+        ("alpha", float("nan")),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("inf")),
+        ("weight_average", 1.0),
+        ("clip_norm", float("nan")),
+    ],
+)
+def test_impossible_values_are_named(field, value):
+    with pytest.raises(InputError, match=rf"Expected {field} to be .* Received"):
+        Config(**{field: value})
+
+
+@pytest.mark.parametrize("text", ["{", "[]", json.dumps({"colour": "red"}), json.dumps({"epochs": "many"})])
+def test_foreign_json_is_refused(text):
+    with pytest.raises(InputError, match="Expected here"):
+        Config.from_json(text, "here")
