@@ -3,48 +3,67 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import signal
 import sys
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on hardware it did not find
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Hides what TensorFlow 2.21 writes about missing hardware before it reads its own log level."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as devnull:
+        os.dup2(devnull.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with quiet_stderr():
+    import tensorflow  # noqa: F401
 
 from tfadgm.config import PRESETS, Config
 from tfadgm.errors import InputError, TrainingError
+from tfadgm.runs import format_report, resumed_config, run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    flags = vars(make_parser().parse_args(arguments))
-    run_dir, resume = flags.pop("run_dir"), flags.pop("resume")
-    from tfadgm.runs import format_report, resumed_config, run
-
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    run_dir = None
     try:
-        config = Config.for_dataset(**{"dataset": Config.dataset, **flags}) if not (resume and run_dir) else None
-        run_dir = Path(run_dir or f"runs/{config.name}")
-        if resume:
-            config = resumed_config(run_dir, flags)
-        print(format_report(run(config, run_dir, resume)))
+        flags = vars(make_parser().parse_args(arguments))
+        run_dir, resume = flags.pop("run_dir"), flags.pop("resume")
+        if run_dir is None:
+            run_dir = f"runs/{Config.for_dataset(**flags).name}"
+        config = resumed_config(Path(run_dir), flags) if resume else Config.for_dataset(**flags)
+        print(format_report(run(config, Path(run_dir), resume)))
         print(f"\nModel, report and figures: {run_dir}")
         return 0
-    except InputError as error:
+    except (InputError, TrainingError) as error:
         print(f"train.py: {error}", file=sys.stderr)
-        return 2
-    except TrainingError as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         print(f"\ntrain.py: interrupted. Resume with: python train.py --run-dir {run_dir} --resume", file=sys.stderr)
         return 130
 
 
-def make_parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> typing.NoReturn:
+        raise InputError(f"Expected flags as in --help. Received: {message}")
+
+
+def make_parser() -> Parser:
     """One flag a field of Config; the default of a flag is the preset of the data set."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = Parser(description=__doc__)
     types = typing.get_type_hints(Config)
     for field in dataclasses.fields(Config):
         presets = [f"{PRESETS[name][field.name]} for {name}" for name in PRESETS if field.name in PRESETS[name]]

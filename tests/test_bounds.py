@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfadgm import bounds
-
-tfd = tfp.distributions
 
 
 def gaussian(mean, deviation) -> tfd.Distribution:

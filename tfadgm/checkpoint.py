@@ -1,9 +1,9 @@
 """Checkpoints of a run: one folder an epoch, complete or absent.
 
-    checkpoint/00007/model.weights.h5   weights, optimizer and weight averages after 7 epochs
-    checkpoint/00007/state.json         history, duration, checksum, and the fingerprint of the run it belongs to
+    checkpoint/00007/variables.npz   weights, optimizer and weight averages after 7 epochs
+    checkpoint/00007/state.json      history, duration, checksum, and the fingerprint of the run it belongs to
 
-A folder is written under another name and renamed when it is complete; the two newest are kept.
+A folder is written under another name and renamed when it is complete; the two newest are kept. The variables are plain NumPy arrays, because h5py crashes the process when a disk is full.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from tfadgm.errors import InputError, TrainingError
 
-WEIGHTS, STATE = "model.weights.h5", "state.json"
+VARIABLES, STATE = "variables.npz", "state.json"
 KEPT = 2
 
 
@@ -49,8 +49,8 @@ def save_checkpoint(folder: Path, model: keras.Model, progress: Progress, finger
     shutil.rmtree(partial, ignore_errors=True)
     with writing(folder):
         partial.mkdir(parents=True)
-        model.save_weights(partial / WEIGHTS)
-        state = dataclasses.asdict(progress) | {"fingerprint": fingerprint, "sha256": _sha256(partial / WEIGHTS)}
+        np.savez(partial / VARIABLES, **{name: variable.numpy() for name, variable in _variables(model).items()})
+        state = dataclasses.asdict(progress) | {"fingerprint": fingerprint, "sha256": _sha256(partial / VARIABLES)}
         (partial / STATE).write_text(json.dumps(state))
         partial.rename(final)
     for old in _epochs(folder)[:-KEPT]:
@@ -71,7 +71,7 @@ def restore_checkpoint(folder: Path, model: keras.Model, fingerprint: str) -> Pr
         state = json.loads((newest / STATE).read_text())
         stored, checksum = state.pop("fingerprint"), state.pop("sha256")
         progress = Progress(**state)
-        damaged = checksum != _sha256(newest / WEIGHTS)
+        damaged = checksum != _sha256(newest / VARIABLES)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         damaged = True
     if damaged:
@@ -83,7 +83,9 @@ def restore_checkpoint(folder: Path, model: keras.Model, fingerprint: str) -> Pr
         raise InputError(
             f"Expected a checkpoint of this configuration and data in {newest}. Received one of another run"
         )
-    model.load_weights(newest / WEIGHTS)
+    with np.load(newest / VARIABLES, allow_pickle=False) as arrays:
+        for name, variable in _variables(model).items():
+            variable.assign(arrays[name])
     return progress
 
 
@@ -92,8 +94,13 @@ def writing(path: Path) -> Iterator[None]:
     """Tells a full or unwritable disk in one line."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError when it cannot close a file
+    except OSError as error:
         raise InputError(f"Expected to write to {path}. Received: {error}") from error
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """All variables of the model and its optimizer, by their place in the order of creation."""
+    return {f"{index:04d}": variable for index, variable in enumerate([*model.weights, *model.optimizer.variables])}
 
 
 def _epochs(folder: Path) -> list[Path]:

@@ -58,7 +58,7 @@ class Config:
         _check_numbers(self)
 
     @classmethod
-    def for_dataset(cls, dataset: str, **choices: Any) -> Config:
+    def for_dataset(cls, dataset: str = "digits", **choices: Any) -> Config:
         """The preset of `dataset` with `choices` on top."""
         return cls(**{"dataset": dataset, **PRESETS.get(dataset, PRESETS["npz"]), **choices})
 

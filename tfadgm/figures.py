@@ -104,10 +104,11 @@ def _image_grid(samples: np.ndarray, dataset: Dataset) -> None:
 
 def _scatter(samples: np.ndarray, labels: np.ndarray, dataset: Dataset) -> None:
     _, axis = plt.subplots(figsize=(5.6, 4), layout="constrained")
-    axis.scatter(*dataset.x.T, s=2, color="0.8", label="unlabeled points")
+    axis.scatter(dataset.x[:, 0], dataset.x[:, 1], s=2, color="0.8", label="unlabeled points")
     for index in np.unique(labels):
         colour = COLOURS[index % len(COLOURS)]
-        axis.scatter(*samples[labels == index].T, s=14, color=colour, label=dataset.class_names[index])
+        own = samples[labels == index]
+        axis.scatter(own[:, 0], own[:, 1], s=14, color=colour, label=dataset.class_names[index])
     axis.set(xlabel="feature 0", ylabel="feature 1")
     axis.legend(frameon=False)
 
@@ -133,12 +134,11 @@ def draw_regions(model: SemiSupervisedModel, dataset: Dataset, label_indices: np
     regions = probabilities.argmax(1).reshape(grid.shape[:2])
     levels = np.arange(classes + 1) - 0.5
     axis.contourf(grid[..., 0], grid[..., 1], regions, levels=levels, colors=COLOURS[:classes], alpha=0.3)
-    axis.scatter(*dataset.x[::3].T, s=1, color="0.4", alpha=0.5)
+    axis.scatter(dataset.x[::3, 0], dataset.x[::3, 1], s=1, color="0.4", alpha=0.5)
     for index in range(classes):
-        chosen = label_indices[dataset.y[label_indices] == index]
-        axis.scatter(
-            *dataset.x[chosen].T, s=60, color=COLOURS[index], edgecolor="black", label=dataset.class_names[index]
-        )
+        own = dataset.x[label_indices[dataset.y[label_indices] == index]]
+        name = dataset.class_names[index]
+        axis.scatter(own[:, 0], own[:, 1], s=60, color=COLOURS[index], edgecolor="black", label=name)
     axis.set(xlabel="feature 0", ylabel="feature 1", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     axis.legend(frameon=False, title="labeled points")
 

@@ -13,9 +13,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
-
-tfd = tfp.distributions
+from tensorflow_probability import distributions as tfd
 
 # What batch normalisation uses: the running averages, the batch, or the batch which then enters the averages.
 Statistics = Literal["average", "batch", "update"]

@@ -59,7 +59,8 @@ def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
     write_text(run_dir / CONFIG, config.to_json())
     write_history(run_dir / "metrics.csv", progress.history)
     with writing(run_dir):
-        model.save(run_dir / "model.keras")
+        model.save(run_dir / "partial.keras")
+        (run_dir / "partial.keras").replace(run_dir / "model.keras")
         figures.draw_all(run_dir / "figures", model, dataset, label_indices, progress.history)
     write_text(run_dir / "report.json", json.dumps(report, indent=2) + "\n")
     return report
@@ -76,13 +77,14 @@ def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
         saved = Config.from_json(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError):
         raise InputError(f"Expected a run to resume in {run_dir}. Received a folder without {CONFIG}") from None
-    for name, value in flags.items():
-        kept = getattr(saved, name)
+    wanted = dataclasses.replace(saved, **flags)
+    for name in flags:
+        kept, value = getattr(saved, name), getattr(wanted, name)
         if name != "data_dir" and value != kept and not (name == "epochs" and value > kept):
             raise InputError(
                 f"Expected {name}={kept} as in {path}, or more epochs, to resume. Received: {name}={value}"
             )
-    return dataclasses.replace(saved, **flags)
+    return wanted
 
 
 def make_report(
@@ -120,11 +122,11 @@ def make_report(
 def format_report(report: dict[str, Any]) -> str:
     """The table that a run prints."""
     rows = [
-        (f"{report['model'].upper()}, {report['labels']} labels and {report['training_points']} unlabeled points", "test_error"),
+        (f"{report['model'].upper()}, {report['labels']} labels of {report['training_points']} points", "test_error"),
         ("the same classifier on the labels alone", "supervised_error"),
         ("scikit-learn LabelSpreading", "label_spreading_error"),
         ("scikit-learn SelfTraining", "self_training_error"),
-    ]  # fmt: skip
+    ]
     lines = [f"{'test error':>66}"]
     for name, key in rows:
         value = report[key]

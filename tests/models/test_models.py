@@ -7,14 +7,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tests.conftest import CLASSES, make_model, randomise
 from tfadgm import models
 from tfadgm.models.base import SemiSupervisedModel
 from tfadgm.networks import BatchNorm
 
-tfd = tfp.distributions
 PRIOR = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
 SAMPLES = 20_000
 

@@ -46,6 +46,8 @@ class SemiSupervisedModel(keras.Model):
         seed: of the noise. The noise of a step depends on this and the step alone.
     """
 
+    built: bool
+
     def __init__(
         self,
         feature_shape: Sequence[int],

@@ -1,0 +1,256 @@
+"""train.py as a user runs it: the whole run, kill and resume, and every kind of bad input."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    "--labels",
+    "20",
+    "--hidden-units",
+    "8",
+    "--latent-units",
+    "2",
+    "--auxiliary-units",
+    "2",
+    "--unlabeled-batch",
+    "400",
+]
+
+
+def start(*flags: object, **options) -> subprocess.Popen:
+    command = [sys.executable, "-u", str(ROOT / "train.py"), *map(str, flags)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, **{**pipes, "cwd": ROOT, **options})
+
+
+def stop_at(line: str, how: signal.Signals, *flags: object) -> tuple[int, str]:
+    """Runs until `line` is printed, sends `how`, and returns the exit status and the errors."""
+    process = start(*flags)
+    for printed in process.stdout:
+        if printed.startswith(line):
+            process.send_signal(how)
+            break
+    _, errors = process.communicate()
+    return process.returncode, errors
+
+
+def result(folder: Path) -> tuple[list[np.ndarray], dict]:
+    model = keras.models.load_model(folder / "model.keras")
+    return [weight.numpy() for weight in model.weights], json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    process = start(*TINY, "--epochs", 6, "--run-dir", folder)
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "20 labels of 1257 training points, 10 classes. 540 test labels: for the report only" in printed
+    assert "LabelSpreading" in printed
+    return folder
+
+
+def test_the_run_folder_holds_what_it_should(whole):
+    names = {"config.json", "metrics.csv", "report.json", "model.keras", "checkpoint", "tensorboard", "figures"}
+    assert {path.name for path in whole.iterdir()} == names
+    assert len((whole / "metrics.csv").read_text().splitlines()) == 7
+    assert list((whole / "tensorboard").rglob("events.*"))
+    report = json.loads((whole / "report.json").read_text())
+    assert len(report["label_indices"]) == report["labels"] == 20
+    assert report["test_labels_used_for_choices"] == 0
+    assert (report["epochs"], report["steps"]) == (6, 18)
+    for key in ("test_error", "supervised_error", "label_spreading_error", "self_training_error"):
+        assert 0 <= report[key] <= 100
+    assert report["examples_per_second"] > 0
+    assert 0 <= report["test_ece"] <= 1
+
+
+def test_the_saved_model_has_the_reported_error(whole):
+    from tfadgm.data.sources import digits
+
+    data = digits()
+    model = keras.models.load_model(whole / "model.keras")
+    model.compile(optimizer="adam")
+    scores = model.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
+    report = json.loads((whole / "report.json").read_text())
+    assert scores["error"] == pytest.approx(report["test_error"], abs=1e-4)
+    assert scores["nll"] == pytest.approx(report["test_nll"], rel=1e-4)
+
+
+@pytest.mark.parametrize("lines", [["Epoch 1/6"], ["Epoch 3/6", "Epoch 5/6"]])
+def test_a_killed_run_resumes_to_the_same_end(tmp_path, whole, lines):
+    resume: list[str] = []
+    for line in lines:
+        status, _ = stop_at(line, signal.SIGKILL, *TINY, "--epochs", 6, "--run-dir", tmp_path / "run", *resume)
+        assert status == -signal.SIGKILL
+        resume = ["--resume"]
+    process = start("--run-dir", tmp_path / "run", "--resume")
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    (weights, report), (expected, reference) = result(tmp_path / "run"), result(whole)
+    for left, right in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert report["test_nll"] == reference["test_nll"]
+    assert report["label_indices"] == reference["label_indices"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_how_to_resume(tmp_path, how):
+    status, errors = stop_at("Epoch 3/", how, *TINY, "--epochs", 1000, "--run-dir", tmp_path / "run")
+    assert status == 130
+    assert errors.strip().splitlines()[-1].endswith(f"python train.py --run-dir {tmp_path / 'run'} --resume")
+    assert list((tmp_path / "run" / "checkpoint").glob("0000*"))
+
+
+def test_an_unstable_run_ends_with_status_1(tmp_path):
+    flags = ["--learning-rate", 1e30, "--clip-norm", 1e30, "--no-batch-norm", "--run-dir", tmp_path / "run"]
+    process = start(*TINY, *flags)
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    assert "NaN or infinity" in errors
+    assert "checkpoint is kept" in errors
+    assert (tmp_path / "run" / "checkpoint" / "00000" / "state.json").exists()
+
+
+GOOD = {"x_labeled": np.eye(4, 3), "y_labeled": np.array([0, 1, 0, 1]), "x_unlabeled": np.ones([9, 3])}
+
+
+def own(name: str, **changes) -> Callable[[Path], list]:
+    def flags(folder: Path) -> list:
+        np.savez(folder / name, **{**GOOD, **changes})
+        return ["--dataset", folder / f"{name}.npz", *TINY[2:]]
+
+    return flags
+
+
+def broken_rows(value: float) -> np.ndarray:
+    x = np.ones([9, 3])
+    x[4, 1] = value
+    return x
+
+
+BAD: dict[str, tuple[Callable[[Path], list], str]] = {
+    "unknown flag": (lambda _: ["--colour", "red"], "unrecognized arguments: --colour red"),
+    "unknown model": (lambda _: ["--model", "gan"], "Expected model to be one of adgm, sdgm, m2"),
+    "unknown data": (lambda _: ["--dataset", "cifar"], "Expected dataset to be one of digits, moons, mnist"),
+    "absent file": (lambda folder: ["--dataset", folder / "no.npz"], "Expected an existing .npz file"),
+    "no number": (lambda _: ["--epochs", "many"], "invalid int value: 'many'"),
+    "impossible number": (lambda _: ["--learning-rate", "-1"], "Expected learning_rate to be above 0"),
+    "nan": (own("nan", x_unlabeled=broken_rows(np.nan)), "Expected finite numbers in x_unlabeled"),
+    "infinity": (own("inf", x_unlabeled=broken_rows(np.inf)), "Received NaN or infinity in row 4"),
+    "label out of range": (
+        own("range", class_names=np.array(["a", "b"]), y_labeled=np.array([0, 1, 2, 0])),
+        "Expected every label of y_labeled",
+    ),
+    "class without label": (own("none", class_names=np.array(["a", "b", "c"])), "Received none of class"),
+    "too few labels": (lambda _: ["--labels", "5"], "Expected at least one label for each of the 10 classes"),
+    "too many labels": (lambda _: ["--labels", "5000"], "Expected at least 500 labels of class '0'"),
+    "mismatched shapes": (own("shape", x_unlabeled=np.ones([9, 4])), "Expected x_unlabeled to have features of"),
+    "empty stream": (own("empty", x_unlabeled=np.ones([0, 3])), "with at least one row"),
+    "pickled objects": (own("pickle", x_labeled=np.array([{}] * 4)), "no pickled objects"),
+    "negative intensities": (
+        lambda folder: [*own("minus", x_unlabeled=-np.ones([9, 3]))(folder), "--likelihood", "bernoulli"],
+        "Expected features of 0 or more for the bernoulli likelihood",
+    ),
+    "nothing to resume": (lambda _: ["--resume"], "Expected a run to resume"),
+}
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory) -> dict[str, tuple[int, str, Path]]:
+    """Every bad input, run by the script, a few at a time."""
+
+    def refuse(name: str) -> tuple[int, str, Path]:
+        folder = tmp_path_factory.mktemp("bad")
+        process = start(*BAD[name][0](folder), "--run-dir", folder / "run")
+        _, errors = process.communicate()
+        return process.returncode, errors, folder / "run"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(BAD, pool.map(refuse, BAD), strict=True))
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_one_line_and_leaves_nothing(refusals, name):
+    status, errors, run = refusals[name]
+    assert status == 2
+    assert len(errors.splitlines()) == 1
+    assert errors.startswith("train.py: Expected ")
+    assert "Received" in errors
+    assert BAD[name][1] in errors
+    assert not run.exists()
+
+
+def refused(*flags: object, **options) -> str:
+    process = start(*flags, **options)
+    _, errors = process.communicate()
+    assert process.returncode == 2, errors
+    assert len(errors.splitlines()) == 1
+    return errors
+
+
+def snapshot(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_existing_run_is_not_touched(whole):
+    before = snapshot(whole)
+    assert "continue it with --resume" in refused(*TINY, "--run-dir", whole)
+    assert snapshot(whole) == before
+
+
+def test_flags_that_contradict_a_run_are_refused(whole):
+    before = snapshot(whole)
+    errors = refused("--run-dir", whole, "--resume", "--learning-rate", "0.5")
+    assert "Expected learning_rate=" in errors
+    assert snapshot(whole) == before
+
+
+@pytest.mark.parametrize("damage", ["corrupt", "foreign", "config"])
+def test_a_bad_checkpoint_is_refused(tmp_path, whole, damage):
+    run = tmp_path / "run"
+    (run / "checkpoint" / "00003").mkdir(parents=True)
+    (run / "config.json").write_text((whole / "config.json").read_text())
+    for name in ("state.json", "variables.npz"):
+        (run / "checkpoint" / "00003" / name).write_bytes((whole / "checkpoint" / "00006" / name).read_bytes())
+    flags: list = ["--run-dir", run, "--resume"]
+    if damage == "corrupt":
+        file = run / "checkpoint" / "00003" / "variables.npz"
+        file.write_bytes(file.read_bytes()[:1000])
+        message = "Received a damaged one"
+    elif damage == "foreign":
+        config = json.loads((run / "config.json").read_text()) | {"hidden_units": [9]}
+        (run / "config.json").write_text(json.dumps(config))
+        message = "Received one of another run"
+    else:
+        (run / "config.json").write_text("{")
+        message = "to hold the configuration of a run"
+    assert message in refused(*flags)
+
+
+def small_files(size: int) -> Callable[[], None]:
+    """A disk that takes no more than `size` bytes of a file."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_full_disk_leaves_no_half_run(tmp_path):
+    errors = refused(*TINY, "--run-dir", tmp_path / "run", preexec_fn=small_files(20_000))
+    assert "Expected to write to" in errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_takes_no_run_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    assert "Expected to write to" in refused(*TINY, "--run-dir", tmp_path / "file" / "run")
