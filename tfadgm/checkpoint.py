@@ -3,7 +3,8 @@
     checkpoint/00007/variables.npz   weights, optimizer and weight averages after 7 epochs
     checkpoint/00007/state.json      history, duration, checksum, and the fingerprint of the run it belongs to
 
-A folder is written under another name and renamed when it is complete; the two newest are kept. The variables are plain NumPy arrays, because h5py crashes the process when a disk is full.
+A folder is written under another name and renamed when it is complete; the two newest are kept. The variables are
+plain NumPy arrays, because h5py crashes the process when a disk is full.
 """
 
 from __future__ import annotations
