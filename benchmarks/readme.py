@@ -35,7 +35,11 @@ def tables(results: dict[str, Any]) -> str:
     lines = ["| | " + " | ".join(TITLES[name] for name in results) + " |", "|---" * (len(results) + 1) + "|"]
     for key, title in ROWS.items():
         lines.append(f"| {title} | " + " | ".join(_error(result, key) for result in results.values()) + " |")
-    lines += ["", "| | label seeds | seconds a run | seconds an epoch | peak memory | commit |", "|---|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| | label seeds | seconds a run | seconds an epoch | peak memory | commit |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, result in results.items():
         runs = result["runs"]
         commits = ", ".join(sorted({f"`{run['commit'][:8]}`" for run in runs}))

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -52,6 +53,9 @@ def main() -> None:
         },
         "runs": rows,
     }
+    RESULTS.mkdir(exist_ok=True)
+    if arguments.name == "moons":
+        shutil.copy(RUNS / "moons-0" / "figures" / "regions.png", RESULTS / "moons_regions.png")
     (RESULTS / f"{arguments.name}.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result["mean"], indent=2))
 

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +105,22 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, whole, lines):
         np.testing.assert_array_equal(left, right)
     assert report["test_nll"] == reference["test_nll"]
     assert report["label_indices"] == reference["label_indices"]
+
+
+def test_a_finished_run_can_be_lengthened(tmp_path, whole):
+    """Resuming does nothing more at the last epoch, and more epochs end where a run of that length ends."""
+    shutil.copytree(whole, tmp_path / "run")
+    for epochs, reference in ((6, result(whole)), (7, None)):
+        process = start("--run-dir", tmp_path / "run", "--resume", "--epochs", epochs)
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+        weights, report = result(tmp_path / "run")
+        assert report["epochs"] == epochs
+        if reference:
+            assert report["test_nll"] == reference[1]["test_nll"]
+            for left, right in zip(weights, reference[0], strict=True):
+                np.testing.assert_array_equal(left, right)
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 8
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

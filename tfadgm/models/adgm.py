@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfadgm.bounds import class_bound, reparameterize
-from tfadgm.models.base import AuxiliaryModel
+from tfadgm.models.auxiliary import AuxiliaryModel
 from tfadgm.networks import Statistics
 
 

@@ -251,20 +251,3 @@ class SemiSupervisedModel(keras.Model):
         ]  # fmt: skip
         names += ["auxiliary_units"] * bool(self.auxiliary_units)
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-class AuxiliaryModel(SemiSupervisedModel):
-    """The inference of the models with an auxiliary variable: q(a|x) q(y|a,x) q(z|a,x,y)."""
-
-    q_a_x: Conditional
-    q_y_ax: Conditional
-
-    def infer_auxiliary(
-        self, x: tf.Tensor, noise: tf.Tensor, statistics: Statistics = "average"
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        q_a = self.q_a_x.distribution(x, statistics=statistics)
-        a = bounds.reparameterize(q_a, noise)  # [S, B, A]
-        return a, q_a.log_prob(a)
-
-    def class_logits(self, x: tf.Tensor, a: tf.Tensor, statistics: Statistics = "average") -> tf.Tensor:
-        return self.q_y_ax(a, x, statistics=statistics)

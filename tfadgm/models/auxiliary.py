@@ -1,0 +1,26 @@
+"""What the models with an auxiliary variable share: how a and y are inferred."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfadgm.bounds import reparameterize
+from tfadgm.models.base import SemiSupervisedModel
+from tfadgm.networks import Conditional, Statistics
+
+
+class AuxiliaryModel(SemiSupervisedModel):
+    """The inference of the models with an auxiliary variable: q(a|x) q(y|a,x) q(z|a,x,y)."""
+
+    q_a_x: Conditional
+    q_y_ax: Conditional
+
+    def infer_auxiliary(
+        self, x: tf.Tensor, noise: tf.Tensor, statistics: Statistics = "average"
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        q_a = self.q_a_x.distribution(x, statistics=statistics)
+        a = reparameterize(q_a, noise)  # [S, B, A]
+        return a, q_a.log_prob(a)
+
+    def class_logits(self, x: tf.Tensor, a: tf.Tensor, statistics: Statistics = "average") -> tf.Tensor:
+        return self.q_y_ax(a, x, statistics=statistics)
