@@ -29,7 +29,7 @@ def randomise(model: SemiSupervisedModel, seed: int = 0) -> SemiSupervisedModel:
     """Gives every weight, averages of batch normalisation included, a value that is not its initial one."""
     generator = np.random.default_rng(seed)
     for weight in model.weights:
-        if weight.dtype != "float32" or "scaling" in weight.path:
+        if weight.dtype != "float32" or weight.path.endswith(("shift", "scale", "class_marginal")):
             continue
         value = 0.4 * generator.normal(size=weight.shape)
         weight.assign(np.exp(value) if "variance" in weight.path else value)

@@ -36,6 +36,7 @@ class Config:
     seed: int = _flag(0, "chooses labels, initial weights, order of the data and noise")
     model: str = _flag("sdgm", "adgm, sdgm or m2")
     likelihood: str = _flag("auto", "p(x|...): bernoulli, gaussian, or auto, chosen from the data")
+    binarize: bool = _flag(True, "draw bernoulli features afresh every step; otherwise they enter as they are")
     hidden_units: tuple[int, ...] = _flag((500, 500), "units of each hidden layer, of every network")
     latent_units: int = _flag(100, "units of the latent variable z")
     auxiliary_units: int = _flag(100, "units of the auxiliary variable a (not used by m2)")
@@ -43,6 +44,10 @@ class Config:
     marginalization: str = _flag("exact", "sum over the unknown class: exact or rao_blackwellised")
     samples: int = _flag(1, "samples of a and z per example and step")
     alpha: float | None = _flag(None, "weight of the classification term; by default 0.1 * training points / labels")
+    adversarial_radius: float = _flag(
+        0.0, "radius of a virtual adversarial term on unlabeled examples, in scaled features; 0 leaves it out"
+    )
+    prior_matching: float = _flag(0.0, "weight that pulls the classes towards equal shares; 0 leaves it out")
     epochs: int = _flag(25, "passes over the unlabeled points")
     labeled_batch: int = _flag(100, "labeled examples per step (at most all of them)")
     unlabeled_batch: int = _flag(100, "unlabeled examples per step (at most all of them)")
@@ -112,13 +117,16 @@ def _check_numbers(config: Config) -> None:
     bounds: list[tuple[str, Any, bool, str]] = [
         (name, getattr(config, name), getattr(config, name) >= 1, "at least 1") for name in at_least_one
     ]
+    inf = float("inf")
     units, alpha = config.hidden_units, config.alpha
     bounds += [
         ("seed", config.seed, 0 <= config.seed < 2**31, "between 0 and 2147483647"),
         ("labels", config.labels, config.labels is None or config.labels >= 2, "at least 2"),
         ("hidden_units", units, all(unit >= 1 for unit in units), "at least 1 in every layer"),
-        ("alpha", alpha, alpha is None or 0 <= alpha < float("inf"), "a finite number, 0 or more"),
-        ("learning_rate", config.learning_rate, 0 < config.learning_rate < float("inf"), "above 0"),
+        ("alpha", alpha, alpha is None or 0 <= alpha < inf, "a finite number, 0 or more"),
+        ("adversarial_radius", config.adversarial_radius, 0 <= config.adversarial_radius < inf, "0 or more"),
+        ("prior_matching", config.prior_matching, 0 <= config.prior_matching < inf, "0 or more"),
+        ("learning_rate", config.learning_rate, 0 < config.learning_rate < inf, "above 0"),
         ("weight_average", config.weight_average, 0 <= config.weight_average < 1, "from 0 to below 1"),
         ("clip_norm", config.clip_norm, config.clip_norm > 0, "above 0"),
     ]

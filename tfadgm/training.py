@@ -42,10 +42,13 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
         hidden_units=config.hidden_units,
         batch_norm=config.batch_norm,
         likelihood=dataset.likelihood if config.likelihood == "auto" else config.likelihood,
+        binarize=config.binarize,
         marginalization=config.marginalization,
         samples=config.samples,
         alpha=ALPHA_SCALE * points / labels if config.alpha is None else config.alpha,
         weight_prior=1 / points,
+        adversarial_radius=config.adversarial_radius,
+        prior_matching=config.prior_matching,
         seed=config.seed,
         **options,
     )

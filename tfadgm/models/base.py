@@ -13,6 +13,9 @@ import tensorflow as tf
 from tfadgm import bounds
 from tfadgm.marginalization import STRATEGIES, exact
 from tfadgm.networks import Bernoulli, Categorical, Conditional, Gaussian, Scaling, Statistics
+from tfadgm.regularisers import prior_mismatch, virtual_adversarial
+
+MARGINAL_MOMENTUM = 0.9  # of the running mean of q(y|a,x), per step
 
 
 class Noise(NamedTuple):
@@ -37,12 +40,15 @@ class SemiSupervisedModel(keras.Model):
         auxiliary_units: size of a.
         hidden_units: size of each hidden layer of every network.
         batch_norm: normalise hidden layers over the batch.
-        likelihood: "bernoulli" (features in [0, 1] after scaling, binarised afresh every training step) or "gaussian".
+        likelihood: "bernoulli" (features in [0, 1] after scaling) or "gaussian".
+        binarize: draw Bernoulli features afresh every training step; otherwise they enter as they are.
         marginalization: "exact" or "rao_blackwellised", the sum over unknown classes in training.
         samples: samples S of a and z per example in training.
         prediction_samples: samples of a over which `predict` averages.
         alpha: weight of the classification term on the mean over labeled examples.
         weight_prior: weight of log N(W; 0, 1); 1 / N for N training points.
+        adversarial_radius: of a virtual adversarial term on the unlabeled stream, in scaled features; 0 leaves it out.
+        prior_matching: weight of KL(mean_x q(y|a,x) || p(y)); 0 leaves it out.
         seed: of the noise. The noise of a step depends on this and the step alone.
     """
 
@@ -58,11 +64,14 @@ class SemiSupervisedModel(keras.Model):
         hidden_units: Sequence[int] = (500, 500),
         batch_norm: bool = True,
         likelihood: str = "bernoulli",
+        binarize: bool = True,
         marginalization: str = "exact",
         samples: int = 1,
         prediction_samples: int = 16,
         alpha: float = 1.0,
         weight_prior: float = 0.0,
+        adversarial_radius: float = 0.0,
+        prior_matching: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -71,9 +80,10 @@ class SemiSupervisedModel(keras.Model):
         self.feature_shape, self.classes = tuple(feature_shape), classes
         self.latent_units, self.auxiliary_units = latent_units, auxiliary_units
         self.hidden_units, self.batch_norm = tuple(hidden_units), batch_norm
-        self.likelihood, self.marginalization = likelihood, marginalization
+        self.likelihood, self.binarize, self.marginalization = likelihood, binarize, marginalization
         self.samples, self.prediction_samples = samples, prediction_samples
         self.alpha, self.weight_prior, self.seed = alpha, weight_prior, seed
+        self.adversarial_radius, self.prior_matching = adversarial_radius, prior_matching
         self.log_p_y = -math.log(classes)
         self.scaling = Scaling(feature_shape)
         self.train_metrics = [keras.metrics.Mean(name) for name in ("labeled_bound", "unlabeled_bound", "label_nll")]
@@ -119,7 +129,7 @@ class SemiSupervisedModel(keras.Model):
         """-U(x), a lower bound of log p(x) by the model's marginalization; [B]. Arguments as in `labeled_bound`."""
         x = self.scaling(x)
         noise = self.draw_noise(seed, tf.shape(x)[0])
-        return self._unlabeled_terms(x, noise, statistics, STRATEGIES[self.marginalization])
+        return self._unlabeled_terms(x, noise, statistics, STRATEGIES[self.marginalization])[0]
 
     def _labeled_terms(self, x: tf.Tensor, y: Any, noise: Noise, statistics: Statistics) -> tuple[tf.Tensor, tf.Tensor]:
         """-L(x,y) [B] and log q(y|a,x) [B], both with the same sample of a."""
@@ -129,14 +139,18 @@ class SemiSupervisedModel(keras.Model):
         bound = self.class_bound(x, a, one_hot[None, None], noise.z, statistics)[0] - log_q_a  # [S, B]
         return tf.reduce_mean(bound, 0), tf.reduce_mean(tf.reduce_sum(one_hot * log_q, -1), 0)
 
-    def _unlabeled_terms(self, x: tf.Tensor, noise: Noise, statistics: Statistics, marginalize: Any) -> tf.Tensor:
+    def _unlabeled_terms(
+        self, x: tf.Tensor, noise: Noise, statistics: Statistics, marginalize: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """-U(x) [B] and the logits of q(y|a,x) [S, B, C]."""
         a, log_q_a = self.infer_auxiliary(x, noise.a, statistics)
 
         def class_bound(y: tf.Tensor) -> tf.Tensor:
             return self.class_bound(x, a, y, noise.z, statistics)
 
-        bound = marginalize(self.class_logits(x, a, statistics), class_bound, noise.seed) - log_q_a  # [S, B]
-        return tf.reduce_mean(bound, 0)
+        logits = self.class_logits(x, a, statistics)
+        bound = marginalize(logits, class_bound, noise.seed) - log_q_a  # [S, B]
+        return tf.reduce_mean(bound, 0), logits
 
     def draw_noise(self, seed: Any, rows: Any, samples: int | None = None) -> Noise:
         """The noise of `rows` examples by `seed`, int32 [2]; fixed and shared by all rows where `seed` is None."""
@@ -153,27 +167,43 @@ class SemiSupervisedModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         (x_labeled, y), x_unlabeled = data["labeled"], data["unlabeled"]
         step = tf.cast(self.optimizer.iterations, tf.int32)
-        seeds = tf.random.split(tf.stack([tf.constant(self.seed), step]), 4)
+        seeds = tf.random.split(tf.stack([tf.constant(self.seed), step]), 5)
         x_labeled, x_unlabeled = self.training_input(x_labeled, seeds[0]), self.training_input(x_unlabeled, seeds[1])
         weights = self.trainable_variables
         with tf.GradientTape() as tape:
             noise = self.draw_noise(seeds[2], tf.shape(x_labeled)[0])
             labeled, log_q_y = self._labeled_terms(x_labeled, y, noise, "batch")
             noise = self.draw_noise(seeds[3], tf.shape(x_unlabeled)[0])
-            unlabeled = self._unlabeled_terms(x_unlabeled, noise, "update", STRATEGIES[self.marginalization])
+            unlabeled, logits = self._unlabeled_terms(x_unlabeled, noise, "update", STRATEGIES[self.marginalization])
             loss = bounds.objective(labeled, unlabeled, log_q_y, self.alpha)
             kernels = [weight.value for weight in weights if weight.path.endswith("kernel")]
             loss -= self.weight_prior * bounds.weight_log_prior(kernels)
+            loss += self._regularisers(x_unlabeled, logits, noise.a, seeds[4])
         self.optimizer.apply(tape.gradient(loss, [weight.value for weight in weights]), weights)
         self._loss_tracker.update_state(loss)
         for metric, value in zip(self.train_metrics, (labeled, unlabeled, -log_q_y), strict=True):
             metric.update_state(value)
         return {metric.name: metric.result() for metric in (self._loss_tracker, *self.train_metrics)}
 
+    def _regularisers(self, x: tf.Tensor, logits: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """What the options add to the paper's objective; scalar."""
+        total = tf.constant(0.0)
+        if self.prior_matching:
+            share = tf.reduce_mean(tf.nn.softmax(logits), [0, 1])
+            self.class_marginal.assign(MARGINAL_MOMENTUM * self.class_marginal + (1 - MARGINAL_MOMENTUM) * share)
+            total += self.prior_matching * prior_mismatch(logits, tf.stop_gradient(self.class_marginal.value))
+        if self.adversarial_radius:
+
+            def classify(x: tf.Tensor) -> tf.Tensor:
+                return self.class_logits(x, self.infer_auxiliary(x, noise, "batch")[0], "batch")
+
+            total += tf.reduce_mean(virtual_adversarial(classify, x, logits, self.adversarial_radius, seed))
+        return total
+
     def training_input(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Scaled features [B, D]; intensities become a fresh draw of Bernoulli variables."""
+        """Scaled features [B, D], or a fresh draw of Bernoulli variables of these means."""
         x = self.scaling(x)
-        if self.likelihood == "bernoulli":
+        if self.likelihood == "bernoulli" and self.binarize:
             x = tf.cast(tf.random.stateless_uniform(tf.shape(x), seed) < x, tf.float32)
         return x
 
@@ -204,7 +234,7 @@ class SemiSupervisedModel(keras.Model):
 
     @tf.function(reduce_retracing=True)
     def _exact_bound(self, x: tf.Tensor) -> tf.Tensor:
-        return self._unlabeled_terms(self.scaling(x), self.draw_noise(None, 1), "average", exact)
+        return self._unlabeled_terms(self.scaling(x), self.draw_noise(None, 1), "average", exact)[0]
 
     def generate(self, label: Any, seed: Any) -> tf.Tensor:
         """Examples [B, *features] of the classes `label` [B], the means of p(x|.), in the units of the data.
@@ -242,12 +272,19 @@ class SemiSupervisedModel(keras.Model):
         if not self.built:
             for layer in self.layers:
                 layer.build()
+            self.class_marginal = self.add_weight(
+                shape=[self.classes],
+                initializer=keras.initializers.Constant(1 / self.classes),
+                trainable=False,
+                name="class_marginal",
+            )
             self.built = True
 
     def get_config(self) -> dict[str, Any]:
         names = [
-            "feature_shape", "classes", "latent_units", "hidden_units", "batch_norm", "likelihood", "marginalization",
-            "samples", "prediction_samples", "alpha", "weight_prior", "seed",
+            "feature_shape", "classes", "latent_units", "hidden_units", "batch_norm", "likelihood", "binarize",
+            "marginalization", "samples", "prediction_samples", "alpha", "weight_prior", "adversarial_radius",
+            "prior_matching", "seed",
         ]  # fmt: skip
         names += ["auxiliary_units"] * bool(self.auxiliary_units)
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import make_model, randomise
+from tfadgm.regularisers import prior_mismatch, virtual_adversarial
+
+KERNEL = tf.constant([[0.9, -0.4], [-0.2, 0.3], [0.5, 0.5]])  # x [B, 3] -> two classes
+
+
+def linear(x: tf.Tensor) -> tf.Tensor:
+    return (x @ KERNEL)[None]  # [1, B, 2]
+
+
+def kl(logits: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    log_q, log_p = (np.asarray(tf.nn.log_softmax(values))[0] for values in (logits, moved))
+    return (np.exp(log_q) * (log_q - log_p)).sum(-1)
+
+
+def test_the_worst_change_of_a_linear_classifier_is_along_its_normal():
+    x = tf.random.stateless_normal([20, 3], [0, 1])
+    value = virtual_adversarial(linear, x, linear(x), 0.7, tf.constant([0, 2])).numpy()
+    normal = (KERNEL[:, 0] - KERNEL[:, 1]).numpy()
+    step = 0.7 * normal / np.linalg.norm(normal)
+    ways = [kl(linear(x), linear(x + sign * step)) for sign in (1, -1)]
+    np.testing.assert_allclose(np.min(np.abs(value - np.stack(ways)), 0), 0, atol=1e-5)
+    for seed in range(20):  # no random change of the same length is worse by more than the curvature allows
+        change = tf.math.l2_normalize(tf.random.stateless_normal([20, 3], [seed, 3]), -1) * 0.7
+        assert (kl(linear(x), linear(x + change)) <= np.max(ways, 0) + 1e-6).all()
+
+
+def test_the_target_takes_no_gradient():
+    kernel, x = tf.Variable(KERNEL), tf.random.stateless_normal([20, 3], [0, 1])
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(virtual_adversarial(linear, x, (x @ kernel)[None], 0.7, tf.constant([0, 2])))
+    assert value > 0
+    assert tape.gradient(value, kernel) is None
+
+
+def test_prior_mismatch_has_the_gradient_of_the_divergence():
+    logits = tf.random.stateless_normal([2, 30, 5], [0, 1]) + tf.constant([2.0, 0, 0, 0, -1])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(logits)
+        marginal = tf.reduce_mean(tf.nn.softmax(logits), [0, 1])
+        divergence = tf.reduce_sum(marginal * tf.math.log(5 * marginal))
+        mismatch = prior_mismatch(logits, tf.stop_gradient(marginal))
+    assert float(mismatch) == pytest.approx(float(divergence), abs=0.01)
+    np.testing.assert_allclose(tape.gradient(mismatch, logits), tape.gradient(divergence, logits), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["M2", "SDGM"])
+def test_options_change_the_loss_by_their_terms(kind, x):
+    plain, both = (
+        randomise(make_model(kind, **options)) for options in ({}, {"prior_matching": 2.0, "adversarial_radius": 0.5})
+    )
+    rows, noise, seed = plain.scaling(x), plain.draw_noise([1, 2], 5), tf.constant([3, 4])
+    a, _ = plain.infer_auxiliary(rows, noise.a, "batch")
+    logits = plain.class_logits(rows, a, "batch")
+    assert float(plain._regularisers(rows, logits, noise.a, seed)) == 0.0
+
+    def classify(x):
+        return plain.class_logits(x, plain.infer_auxiliary(x, noise.a, "batch")[0], "batch")
+
+    before = both.class_marginal.numpy()
+    value = float(both._regularisers(rows, logits, noise.a, seed))
+    marginal = 0.9 * before + 0.1 * tf.reduce_mean(tf.nn.softmax(logits), [0, 1]).numpy()
+    np.testing.assert_allclose(both.class_marginal, marginal, rtol=1e-5)
+    adversarial = tf.reduce_mean(virtual_adversarial(classify, rows, logits, 0.5, seed))
+    assert value == pytest.approx(float(adversarial + 2.0 * prior_mismatch(logits, marginal)), rel=1e-4)
