@@ -65,6 +65,21 @@ def test_log_variances_are_bounded(size):
         assert (deviation <= 1.001 * np.exp(LOG_VARIANCE_BOUND / 2)).all()
 
 
+@pytest.mark.parametrize("draws", [1, 4])
+def test_bernoulli_features_score_all_their_draws(draws):
+    """The mean of n draws scores as the n draws one by one, and an intensity as the expectation over its draws."""
+    layer = network(Bernoulli, draws=draws)
+    inputs = tf.random.stateless_normal([1, 3], [0, 1]), tf.random.stateless_normal([1, 2], [0, 2])
+    p = tf.sigmoid(layer(*inputs)).numpy()[0]
+    observed = np.random.default_rng(0).integers(0, 2, [draws, 4])
+    one_by_one = np.log(np.where(observed == 1, p, 1 - p)).sum()
+    x = observed.mean(0, keepdims=True).astype(np.float32)
+    np.testing.assert_allclose(layer.distribution(*inputs).log_prob(x), [one_by_one], rtol=1e-4)
+    grey = np.full([1, 4], 0.3, np.float32)
+    expected = draws * (0.3 * np.log(p) + 0.7 * np.log(1 - p)).sum()
+    np.testing.assert_allclose(layer.distribution(*inputs).log_prob(grey), [expected], rtol=1e-4)
+
+
 def test_statistics_of_batch_normalisation():
     rows = np.random.default_rng(0).normal(3, 2, [50, 4]).astype(np.float32)
     layer = BatchNorm(momentum=0.9)

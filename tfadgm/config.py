@@ -36,7 +36,7 @@ class Config:
     seed: int = _flag(0, "chooses labels, initial weights, order of the data and noise")
     model: str = _flag("sdgm", "adgm, sdgm or m2")
     likelihood: str = _flag("auto", "p(x|...): bernoulli, gaussian, or auto, chosen from the data")
-    binarize: bool = _flag(True, "draw bernoulli features afresh every step; otherwise they enter as they are")
+    draws: int = _flag(1, "binary draws that a bernoulli feature stands for, afresh every step")
     hidden_units: tuple[int, ...] = _flag((500, 500), "units of each hidden layer, of every network")
     latent_units: int = _flag(100, "units of the latent variable z")
     auxiliary_units: int = _flag(100, "units of the auxiliary variable a (not used by m2)")
@@ -86,11 +86,13 @@ class Config:
             raise InputError(f"Expected {origin} to hold the configuration of a run. Received: {error}") from None
 
 
-# Chosen on training data only: see benchmarks/digits.py and benchmarks/moons.py.
+# Chosen without test labels: benchmarks/choose.py.
 PRESETS: dict[str, dict[str, Any]] = {
-    "digits": {"labels": 50, "epochs": 300, "hidden_units": (256, 256), "latent_units": 32, "auxiliary_units": 32},
-    "moons": {"labels": 6, "epochs": 40, "hidden_units": (100, 100), "latent_units": 4, "auxiliary_units": 4,
-              "batch_norm": False},
+    "digits": {"labels": 50, "epochs": 120, "hidden_units": (500, 500), "latent_units": 50, "auxiliary_units": 50,
+               "marginalization": "rao_blackwellised", "weight_average": 0.99, "draws": 4, "adversarial_radius": 1.0,
+               "prior_matching": 10.0},
+    "moons": {"labels": 6, "epochs": 20, "hidden_units": (100, 100), "latent_units": 4, "auxiliary_units": 4,
+              "learning_rate": 3e-3, "weight_average": 0.99},
     "mnist": {"labels": 100},
     "npz": {"hidden_units": (256, 256), "latent_units": 32, "auxiliary_units": 32},
 }  # fmt: skip
@@ -113,7 +115,7 @@ def _check_choices(config: Config) -> None:
 
 
 def _check_numbers(config: Config) -> None:
-    at_least_one = ["latent_units", "auxiliary_units", "samples", "epochs", "labeled_batch", "unlabeled_batch"]
+    at_least_one = ["draws", "latent_units", "auxiliary_units", "samples", "epochs", "labeled_batch", "unlabeled_batch"]
     bounds: list[tuple[str, Any, bool, str]] = [
         (name, getattr(config, name), getattr(config, name) >= 1, "at least 1") for name in at_least_one
     ]

@@ -130,13 +130,31 @@ class Gaussian(Conditional):
         return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
 
 
+class RepeatedBernoulli(tfd.Bernoulli):
+    """The mean of `draws` Bernoulli variables of the same logits, scored as the log-probability of them all.
+
+    Values between the possible means score as the expectation over their draws.
+    """
+
+    def __init__(self, logits: tf.Tensor, draws: int, name: str = "RepeatedBernoulli") -> None:
+        super().__init__(logits=logits, dtype=tf.float32, name=name)
+        self.draws = draws
+
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
+        return self.draws * super()._log_prob(event)
+
+
 class Bernoulli(Conditional):
-    """Independent Bernoulli variables. Values between 0 and 1 score as the mean over their binarisation."""
+    """Independent binary features, each observed as the mean of `draws` draws."""
 
     parameters = 1
 
+    def __init__(self, output_units: int, *, draws: int = 1, **kwargs: Any) -> None:
+        super().__init__(output_units, **kwargs)
+        self.draws = draws
+
     def distribution(self, *inputs: tf.Tensor, statistics: Statistics = "average") -> tfd.Distribution:
-        return tfd.Independent(tfd.Bernoulli(logits=self(*inputs, statistics=statistics), dtype=tf.float32), 1)
+        return tfd.Independent(RepeatedBernoulli(self(*inputs, statistics=statistics), self.draws), 1)
 
 
 class Categorical(Conditional):

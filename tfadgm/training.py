@@ -42,7 +42,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
         hidden_units=config.hidden_units,
         batch_norm=config.batch_norm,
         likelihood=dataset.likelihood if config.likelihood == "auto" else config.likelihood,
-        binarize=config.binarize,
+        draws=config.draws,
         marginalization=config.marginalization,
         samples=config.samples,
         alpha=ALPHA_SCALE * points / labels if config.alpha is None else config.alpha,

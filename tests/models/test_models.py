@@ -161,6 +161,17 @@ def test_evaluate_counts_errors(kind, x, y):
     assert scores["nll"] == pytest.approx(-np.log(probabilities[np.arange(5), y]).mean(), rel=1e-4)
 
 
+@pytest.mark.parametrize("draws", [1, 4])
+def test_training_input_is_the_mean_of_draws(draws):
+    model = make_model("M2", draws=draws)
+    grey = np.full([5000, 2, 3], 0.3, np.float32)
+    rows = model.training_input(grey, tf.constant([0, 1])).numpy()
+    assert set(np.unique(rows)) == set(np.float32(np.arange(draws + 1) / draws))
+    assert rows.mean() == pytest.approx(0.3, abs=0.01)
+    assert rows.var() == pytest.approx(0.3 * 0.7 / draws, rel=0.05)
+    assert (rows != model.training_input(grey, tf.constant([0, 2])).numpy()).any()
+
+
 def stream(x: np.ndarray, y: np.ndarray, unlabeled: np.ndarray) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensors({"labeled": (x, y), "unlabeled": unlabeled}).repeat()
 

@@ -41,7 +41,8 @@ class SemiSupervisedModel(keras.Model):
         hidden_units: size of each hidden layer of every network.
         batch_norm: normalise hidden layers over the batch.
         likelihood: "bernoulli" (features in [0, 1] after scaling) or "gaussian".
-        binarize: draw Bernoulli features afresh every training step; otherwise they enter as they are.
+        draws: binary draws that a Bernoulli feature stands for, drawn afresh every training step; 1 is the paper's
+            binarisation, more make the likelihood count more.
         marginalization: "exact" or "rao_blackwellised", the sum over unknown classes in training.
         samples: samples S of a and z per example in training.
         prediction_samples: samples of a over which `predict` averages.
@@ -64,7 +65,7 @@ class SemiSupervisedModel(keras.Model):
         hidden_units: Sequence[int] = (500, 500),
         batch_norm: bool = True,
         likelihood: str = "bernoulli",
-        binarize: bool = True,
+        draws: int = 1,
         marginalization: str = "exact",
         samples: int = 1,
         prediction_samples: int = 16,
@@ -80,7 +81,7 @@ class SemiSupervisedModel(keras.Model):
         self.feature_shape, self.classes = tuple(feature_shape), classes
         self.latent_units, self.auxiliary_units = latent_units, auxiliary_units
         self.hidden_units, self.batch_norm = tuple(hidden_units), batch_norm
-        self.likelihood, self.binarize, self.marginalization = likelihood, binarize, marginalization
+        self.likelihood, self.draws, self.marginalization = likelihood, draws, marginalization
         self.samples, self.prediction_samples = samples, prediction_samples
         self.alpha, self.weight_prior, self.seed = alpha, weight_prior, seed
         self.adversarial_radius, self.prior_matching = adversarial_radius, prior_matching
@@ -201,10 +202,11 @@ class SemiSupervisedModel(keras.Model):
         return total
 
     def training_input(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Scaled features [B, D], or a fresh draw of Bernoulli variables of these means."""
+        """Scaled features [B, D]; intensities become the mean of fresh Bernoulli draws."""
         x = self.scaling(x)
-        if self.likelihood == "bernoulli" and self.binarize:
-            x = tf.cast(tf.random.stateless_uniform(tf.shape(x), seed) < x, tf.float32)
+        if self.likelihood == "bernoulli":
+            level = tf.random.stateless_uniform(tf.concat([[self.draws], tf.shape(x)], 0), seed)
+            x = tf.reduce_mean(tf.cast(level < x, tf.float32), 0)
         return x
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -261,8 +263,9 @@ class SemiSupervisedModel(keras.Model):
 
     def observation(self, units: int, *input_units: int) -> Conditional:
         """The network p(x|.) of the model's likelihood."""
-        family = {"bernoulli": Bernoulli, "gaussian": Gaussian}[self.likelihood]
-        return family(units, **self._network(input_units))
+        if self.likelihood == "bernoulli":
+            return Bernoulli(units, draws=self.draws, **self._network(input_units))
+        return self.gaussian(units, *input_units)
 
     def _network(self, input_units: Sequence[int]) -> dict[str, Any]:
         return {"input_units": input_units, "hidden_units": self.hidden_units, "batch_norm": self.batch_norm}
@@ -282,7 +285,7 @@ class SemiSupervisedModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         names = [
-            "feature_shape", "classes", "latent_units", "hidden_units", "batch_norm", "likelihood", "binarize",
+            "feature_shape", "classes", "latent_units", "hidden_units", "batch_norm", "likelihood", "draws",
             "marginalization", "samples", "prediction_samples", "alpha", "weight_prior", "adversarial_radius",
             "prior_matching", "seed",
         ]  # fmt: skip
