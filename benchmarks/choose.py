@@ -30,6 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "without both additions": NONE,
     "without the virtual adversarial term": {"adversarial_radius": 0.0},
     "without prior matching": {"prior_matching": 0.0},
+    "binarised": {"binarize": True},
     "one draw": {"draws": 1},
     "one draw, without both additions": {**NONE, "draws": 1},
     "sixteen draws": {"draws": 16},

@@ -36,7 +36,8 @@ class Config:
     seed: int = _flag(0, "chooses labels, initial weights, order of the data and noise")
     model: str = _flag("sdgm", "adgm, sdgm or m2")
     likelihood: str = _flag("auto", "p(x|...): bernoulli, gaussian, or auto, chosen from the data")
-    draws: int = _flag(1, "binary draws that a bernoulli feature stands for, afresh every step")
+    draws: int = _flag(1, "binary draws that a bernoulli feature stands for; each counts in the likelihood")
+    binarize: bool = _flag(True, "draw them afresh every step; otherwise a feature enters as their mean")
     hidden_units: tuple[int, ...] = _flag((500, 500), "units of each hidden layer, of every network")
     latent_units: int = _flag(100, "units of the latent variable z")
     auxiliary_units: int = _flag(100, "units of the auxiliary variable a (not used by m2)")
@@ -89,8 +90,8 @@ class Config:
 # Chosen without test labels: benchmarks/choose.py.
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {"labels": 50, "epochs": 120, "hidden_units": (500, 500), "latent_units": 50, "auxiliary_units": 50,
-               "marginalization": "rao_blackwellised", "weight_average": 0.99, "draws": 4, "adversarial_radius": 1.0,
-               "prior_matching": 10.0},
+               "marginalization": "rao_blackwellised", "weight_average": 0.99, "draws": 4, "binarize": False,
+               "adversarial_radius": 1.0, "prior_matching": 10.0},
     "moons": {"labels": 6, "epochs": 20, "hidden_units": (100, 100), "latent_units": 4, "auxiliary_units": 4,
               "learning_rate": 3e-3, "weight_average": 0.99},
     "mnist": {"labels": 100},

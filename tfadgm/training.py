@@ -43,6 +43,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
         batch_norm=config.batch_norm,
         likelihood=dataset.likelihood if config.likelihood == "auto" else config.likelihood,
         draws=config.draws,
+        binarize=config.binarize,
         marginalization=config.marginalization,
         samples=config.samples,
         alpha=ALPHA_SCALE * points / labels if config.alpha is None else config.alpha,

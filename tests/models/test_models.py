@@ -170,6 +170,8 @@ def test_training_input_is_the_mean_of_draws(draws):
     assert rows.mean() == pytest.approx(0.3, abs=0.01)
     assert rows.var() == pytest.approx(0.3 * 0.7 / draws, rel=0.05)
     assert (rows != model.training_input(grey, tf.constant([0, 2])).numpy()).any()
+    mean = make_model("M2", draws=draws, binarize=False).training_input(grey, tf.constant([0, 1]))
+    np.testing.assert_array_equal(mean, grey.reshape(-1, 6))
 
 
 def stream(x: np.ndarray, y: np.ndarray, unlabeled: np.ndarray) -> tf.data.Dataset:

@@ -41,8 +41,8 @@ class SemiSupervisedModel(keras.Model):
         hidden_units: size of each hidden layer of every network.
         batch_norm: normalise hidden layers over the batch.
         likelihood: "bernoulli" (features in [0, 1] after scaling) or "gaussian".
-        draws: binary draws that a Bernoulli feature stands for, drawn afresh every training step; 1 is the paper's
-            binarisation, more make the likelihood count more.
+        draws: binary draws that a Bernoulli feature stands for; each counts in the likelihood.
+        binarize: draw them afresh every training step; otherwise features enter as the mean of their draws.
         marginalization: "exact" or "rao_blackwellised", the sum over unknown classes in training.
         samples: samples S of a and z per example in training.
         prediction_samples: samples of a over which `predict` averages.
@@ -66,6 +66,7 @@ class SemiSupervisedModel(keras.Model):
         batch_norm: bool = True,
         likelihood: str = "bernoulli",
         draws: int = 1,
+        binarize: bool = True,
         marginalization: str = "exact",
         samples: int = 1,
         prediction_samples: int = 16,
@@ -81,7 +82,8 @@ class SemiSupervisedModel(keras.Model):
         self.feature_shape, self.classes = tuple(feature_shape), classes
         self.latent_units, self.auxiliary_units = latent_units, auxiliary_units
         self.hidden_units, self.batch_norm = tuple(hidden_units), batch_norm
-        self.likelihood, self.draws, self.marginalization = likelihood, draws, marginalization
+        self.likelihood, self.draws, self.binarize = likelihood, draws, binarize
+        self.marginalization = marginalization
         self.samples, self.prediction_samples = samples, prediction_samples
         self.alpha, self.weight_prior, self.seed = alpha, weight_prior, seed
         self.adversarial_radius, self.prior_matching = adversarial_radius, prior_matching
@@ -202,9 +204,9 @@ class SemiSupervisedModel(keras.Model):
         return total
 
     def training_input(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Scaled features [B, D]; intensities become the mean of fresh Bernoulli draws."""
+        """Scaled features [B, D]; intensities become the mean of fresh Bernoulli draws, if so asked."""
         x = self.scaling(x)
-        if self.likelihood == "bernoulli":
+        if self.likelihood == "bernoulli" and self.binarize:
             level = tf.random.stateless_uniform(tf.concat([[self.draws], tf.shape(x)], 0), seed)
             x = tf.reduce_mean(tf.cast(level < x, tf.float32), 0)
         return x
@@ -285,7 +287,7 @@ class SemiSupervisedModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         names = [
-            "feature_shape", "classes", "latent_units", "hidden_units", "batch_norm", "likelihood", "draws",
+            "feature_shape", "classes", "latent_units", "hidden_units", "batch_norm", "likelihood", "draws", "binarize",
             "marginalization", "samples", "prediction_samples", "alpha", "weight_prior", "adversarial_radius",
             "prior_matching", "seed",
         ]  # fmt: skip
