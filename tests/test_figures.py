@@ -9,7 +9,7 @@ from tfadgm.data.sources import Dataset
 def dataset(shape: tuple[int, ...], classes: int = 3) -> Dataset:
     generator = np.random.default_rng(0)
     x, y = generator.random([30, *shape], np.float32), np.arange(30) % classes
-    return Dataset(x, y, x, y, tuple(f"class {index}" for index in range(classes)), "bernoulli")
+    return Dataset(x, y, x, y, tuple(f"$_{index}" for index in range(classes)), "bernoulli")
 
 
 SCORES = {"labeled_bound": -9.0, "unlabeled_bound": -8.0, "label_nll": 0.3, "test_nll": 0.4}

@@ -123,6 +123,25 @@ def test_a_finished_run_can_be_lengthened(tmp_path, whole):
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 8
 
 
+def test_a_run_killed_before_its_first_checkpoint_resumes(tmp_path, whole):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(whole / "config.json", run)
+    process = start("--run-dir", run, "--resume")
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert result(run)[1]["test_nll"] == result(whole)[1]["test_nll"]
+
+
+def test_a_lengthened_run_remembers_its_length(tmp_path, whole):
+    shutil.copytree(whole, tmp_path / "run")
+    stop_at("Epoch 8/9", signal.SIGKILL, "--run-dir", tmp_path / "run", "--resume", "--epochs", 9)
+    process = start("--run-dir", tmp_path / "run", "--resume")
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert result(tmp_path / "run")[1]["epochs"] == 9
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_how_to_resume(tmp_path, how):
     status, errors = stop_at("Epoch 3/", how, *TINY, "--epochs", 1000, "--run-dir", tmp_path / "run")

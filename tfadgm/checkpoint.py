@@ -45,7 +45,10 @@ def save_checkpoint(folder: Path, model: keras.Model, progress: Progress, finger
     """
     for weight in model.weights:
         if not np.isfinite(weight.numpy()).all():
-            raise TrainingError(f"Expected finite weights after epoch {progress.epoch}. Received NaN or infinity")
+            raise TrainingError(
+                f"Expected finite weights after step {int(model.optimizer.iterations)}, epoch {progress.epoch}. "
+                "Received NaN or infinity. A likely cause: too high a learning rate. The last good checkpoint is kept"
+            )
     final, partial = folder / f"{progress.epoch:05d}", folder / "partial"
     shutil.rmtree(partial, ignore_errors=True)
     with writing(folder):
@@ -59,14 +62,14 @@ def save_checkpoint(folder: Path, model: keras.Model, progress: Progress, finger
 
 
 def restore_checkpoint(folder: Path, model: keras.Model, fingerprint: str) -> Progress:
-    """Loads the newest checkpoint of `folder` into `model` and its optimizer.
+    """Loads the newest checkpoint of `folder` into `model` and its optimizer; without any, all is yet to be done.
 
     Raises:
-        InputError: if there is none, if it is damaged, or if it is of another run.
+        InputError: if it is damaged or of another run.
     """
     epochs = _epochs(folder)
     if not epochs:
-        raise InputError(f"Expected a checkpoint to resume from in {folder}. Received none: start without --resume")
+        return Progress()
     newest = epochs[-1]
     try:
         state = json.loads((newest / STATE).read_text())
@@ -105,7 +108,7 @@ def _variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def _epochs(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+    return sorted((path for path in folder.glob("[0-9]*") if path.is_dir()), key=lambda path: int(path.name))
 
 
 def _sha256(path: Path) -> str:

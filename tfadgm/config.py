@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ class Config:
         0.0, "radius of a virtual adversarial term on unlabeled examples, in scaled features; 0 leaves it out"
     )
     prior_matching: float = _flag(0.0, "weight that pulls the classes towards equal shares; 0 leaves it out")
-    epochs: int = _flag(25, "passes over the unlabeled points")
+    epochs: int | None = _flag(
+        None, "passes over the unlabeled points; by default 25, or as many as make 3000 steps on small data"
+    )
     labeled_batch: int = _flag(100, "labeled examples per step (at most all of them)")
     unlabeled_batch: int = _flag(100, "unlabeled examples per step (at most all of them)")
     learning_rate: float = _flag(1e-3, "step size of Adam")
@@ -60,6 +63,7 @@ class Config:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden_units", tuple(self.hidden_units))
+        _check_types(self)
         _check_choices(self)
         _check_numbers(self)
 
@@ -83,20 +87,34 @@ class Config:
         try:
             fields = json.loads(text)
             return cls(**fields)
-        except (json.JSONDecodeError, TypeError) as error:
+        except (json.JSONDecodeError, TypeError, InputError) as error:
             raise InputError(f"Expected {origin} to hold the configuration of a run. Received: {error}") from None
 
 
 # Chosen without test labels: benchmarks/choose.py.
 PRESETS: dict[str, dict[str, Any]] = {
-    "digits": {"labels": 50, "epochs": 120, "hidden_units": (500, 500), "latent_units": 50, "auxiliary_units": 50,
+    "digits": {"labels": 50, "epochs": 200, "hidden_units": (500, 500), "latent_units": 50, "auxiliary_units": 50,
                "marginalization": "rao_blackwellised", "weight_average": 0.99, "draws": 4, "binarize": False,
                "adversarial_radius": 1.0, "prior_matching": 10.0},
     "moons": {"labels": 6, "epochs": 20, "hidden_units": (100, 100), "latent_units": 4, "auxiliary_units": 4,
               "learning_rate": 3e-3, "weight_average": 0.99},
-    "mnist": {"labels": 100},
-    "npz": {"hidden_units": (256, 256), "latent_units": 32, "auxiliary_units": 32},
+    "mnist": {"labels": 100, "epochs": 25},
+    "npz": {"hidden_units": (256, 256), "latent_units": 32, "auxiliary_units": 32, "weight_average": 0.99},
 }  # fmt: skip
+
+
+def _check_types(config: Config) -> None:
+    for field, kind in typing.get_type_hints(Config).items():
+        value = getattr(config, field)
+        if kind == tuple[int, ...]:
+            kinds, values = (int,), value
+        else:
+            kinds, values = typing.get_args(kind) or (kind,), (value,)
+        for part in values:
+            fits = type(part) in kinds or (float in kinds and type(part) is int)
+            if not fits:
+                names = " or ".join(kind.__name__ for kind in kinds)
+                raise InputError(f"Expected {field} to be {names}. Received: {value!r}")
 
 
 def _check_choices(config: Config) -> None:
@@ -116,7 +134,7 @@ def _check_choices(config: Config) -> None:
 
 
 def _check_numbers(config: Config) -> None:
-    at_least_one = ["draws", "latent_units", "auxiliary_units", "samples", "epochs", "labeled_batch", "unlabeled_batch"]
+    at_least_one = ["draws", "latent_units", "auxiliary_units", "samples", "labeled_batch", "unlabeled_batch"]
     bounds: list[tuple[str, Any, bool, str]] = [
         (name, getattr(config, name), getattr(config, name) >= 1, "at least 1") for name in at_least_one
     ]
@@ -124,6 +142,7 @@ def _check_numbers(config: Config) -> None:
     units, alpha = config.hidden_units, config.alpha
     bounds += [
         ("seed", config.seed, 0 <= config.seed < 2**31, "between 0 and 2147483647"),
+        ("epochs", config.epochs, config.epochs is None or config.epochs >= 1, "at least 1"),
         ("labels", config.labels, config.labels is None or config.labels >= 2, "at least 2"),
         ("hidden_units", units, all(unit >= 1 for unit in units), "at least 1 in every layer"),
         ("alpha", alpha, alpha is None or 0 <= alpha < inf, "a finite number, 0 or more"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ def draw_all(
 ) -> None:
     """Writes `curves.png`, `samples.png`, `confusion.png` (with test labels) and `regions.png` (two features)."""
     folder.mkdir(parents=True, exist_ok=True)
+    plain = tuple(name.replace("$", r"\$") for name in dataset.class_names)  # a dollar would start a formula
+    dataset = dataclasses.replace(dataset, class_names=plain)
     _save(folder / "curves.png", draw_curves, history)
     _save(folder / "samples.png", draw_samples, model, dataset)
     if len(dataset.y_test):

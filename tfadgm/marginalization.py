@@ -31,7 +31,9 @@ def rao_blackwellised(logits: tf.Tensor, class_bound: ClassBound, seed: tf.Tenso
     """The most probable class exactly and one class drawn from the rest: 2 rows an example for any C.
 
     Unbiased in value and gradient (Liu et al. 2019, arXiv 1810.04777). The score-function gradient of the drawn
-    class has the bound of the most probable class as its control variate; the entropy is exact.
+    class has the bound of the most probable class as its control variate; the entropy is exact. Batch normalisation
+    by the batch makes the bound of a row depend on the other rows, and so on the classes drawn for them: unbiasedness
+    is then that of the whole batch's normalisation held fixed.
     """
     classes = logits.shape[-1]
     log_q = tf.nn.log_softmax(logits)

@@ -130,31 +130,13 @@ class Gaussian(Conditional):
         return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
 
 
-class RepeatedBernoulli(tfd.Bernoulli):
-    """The mean of `draws` Bernoulli variables of the same logits, scored as the log-probability of them all.
-
-    Values between the possible means score as the expectation over their draws.
-    """
-
-    def __init__(self, logits: tf.Tensor, draws: int, name: str = "RepeatedBernoulli") -> None:
-        super().__init__(logits=logits, dtype=tf.float32, name=name)
-        self.draws = draws
-
-    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
-        return self.draws * super()._log_prob(event)
-
-
 class Bernoulli(Conditional):
-    """Independent binary features, each observed as the mean of `draws` draws."""
+    """Independent Bernoulli variables. Values between 0 and 1 score as the expectation over their draws."""
 
     parameters = 1
 
-    def __init__(self, output_units: int, *, draws: int = 1, **kwargs: Any) -> None:
-        super().__init__(output_units, **kwargs)
-        self.draws = draws
-
     def distribution(self, *inputs: tf.Tensor, statistics: Statistics = "average") -> tfd.Distribution:
-        return tfd.Independent(RepeatedBernoulli(self(*inputs, statistics=statistics), self.draws), 1)
+        return tfd.Independent(tfd.Bernoulli(logits=self(*inputs, statistics=statistics), dtype=tf.float32), 1)
 
 
 class Categorical(Conditional):
@@ -182,11 +164,13 @@ class Scaling(keras.layers.Layer):
         """Fits to x [N, *features]: Gaussian features to mean 0 and variance 1, Bernoulli ones into [0, 1]."""
         rows = np.reshape(x, [len(x), self.units])
         if likelihood == "bernoulli":
-            largest = 255.0 if x.dtype == np.uint8 else max(1.0, float(rows.max()))
+            largest = max(1.0, float(rows.max()))
+            if x.dtype == np.uint8 and largest > 1:
+                largest = 255.0
             shift, scale = np.zeros(self.units), np.full(self.units, largest)
         else:
             shift, scale = rows.mean(0, dtype=np.float64), rows.std(0, dtype=np.float64)
-            scale[scale < 1e-6 * np.maximum(1.0, np.abs(shift))] = 1.0  # constant features
+            scale[scale <= 1e-6 * np.abs(shift)] = 1.0  # constant features
         self.shift.assign(shift)
         self.scale.assign(scale)
 

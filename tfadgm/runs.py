@@ -22,7 +22,8 @@ from tfadgm.models import SemiSupervisedModel
 from tfadgm.training import train, write_history, write_text
 
 CONFIG = "config.json"
-RIVALS_POINTS = 20_000  # scikit-learn's rivals are slow beyond this many training points
+RIVALS_POINTS = 20, 20_000  # scikit-learn's rivals need some neighbours, and are slow beyond this many points
+LEAST_STEPS = 3000  # of a run whose epochs are not given
 
 
 def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
@@ -32,7 +33,9 @@ def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
         InputError: if flags, data or the folder cannot be used; a new folder is then not left behind.
         TrainingError: if training fails; the folder keeps its last good checkpoint.
     """
-    if not resume and run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+    with writing(run_dir):
+        present = [path.name for path in run_dir.iterdir()] if run_dir.exists() else []
+    if not resume and any(not name.endswith(".partial") for name in present):
         raise InputError(
             f"Expected a new run folder. Received the existing {run_dir}: continue it with --resume, "
             "or name another with --run-dir"
@@ -40,28 +43,31 @@ def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
     dataset = load_dataset(config.dataset, config.data_dir, config.seed)
     label_indices = choose_labels(dataset.y, dataset.class_names, config.labels, config.seed)
     _check_likelihood(config, dataset)
+    if config.epochs is None:
+        steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
+        config = dataclasses.replace(config, epochs=max(25, -(-LEAST_STEPS // steps)))
     print(
         f"{len(label_indices)} labels of {len(dataset.x)} training points, {dataset.classes} classes. "
         f"{len(dataset.y_test)} test labels: for the report only, never for a choice.",
         flush=True,
     )
+    existed = run_dir.exists()
     try:
-        if not resume:
-            with writing(run_dir):
-                run_dir.mkdir(parents=True, exist_ok=True)
-            write_text(run_dir / CONFIG, config.to_json())
+        with writing(run_dir):
+            run_dir.mkdir(parents=True, exist_ok=True)
+        write_text(run_dir / CONFIG, config.to_json())
         model, progress = train(config, dataset, label_indices, run_dir, resume)
     except InputError:
-        if not resume and not any((run_dir / "checkpoint").glob("[0-9]*")):
+        if not existed and not any((run_dir / "checkpoint").glob("[0-9]*")):
             shutil.rmtree(run_dir, ignore_errors=True)
         raise
-    report = make_report(config, dataset, label_indices, model, progress)
-    write_text(run_dir / CONFIG, config.to_json())
-    write_history(run_dir / "metrics.csv", progress.history)
     with writing(run_dir):
         model.save(run_dir / "partial.keras")
         (run_dir / "partial.keras").replace(run_dir / "model.keras")
+    report = make_report(config, dataset, label_indices, model, progress)
+    with writing(run_dir):
         figures.draw_all(run_dir / "figures", model, dataset, label_indices, progress.history)
+    write_history(run_dir / "metrics.csv", progress.history)
     write_text(run_dir / "report.json", json.dumps(report, indent=2) + "\n")
     return report
 
@@ -80,7 +86,7 @@ def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
     wanted = dataclasses.replace(saved, **flags)
     for name in flags:
         kept, value = getattr(saved, name), getattr(wanted, name)
-        if name != "data_dir" and value != kept and not (name == "epochs" and value > kept):
+        if name not in ("dataset", "data_dir") and value != kept and not (name == "epochs" and value > kept):
             raise InputError(
                 f"Expected {name}={kept} as in {path}, or more epochs, to resume. Received: {name}={value}"
             )
@@ -91,11 +97,11 @@ def make_report(
     config: Config, dataset: Dataset, label_indices: np.ndarray, model: SemiSupervisedModel, progress: Progress
 ) -> dict[str, Any]:
     """What `report.json` holds; errors in percent, None where there are no test labels."""
-    steps = config.epochs * steps_per_epoch(len(dataset.x), config.unlabeled_batch)
+    steps = progress.epoch * steps_per_epoch(len(dataset.x), config.unlabeled_batch)
     batch = min(config.labeled_batch, len(label_indices)) + min(config.unlabeled_batch, len(dataset.x))
     scores = classification_report(class_probabilities(model, dataset.x_test), dataset.y_test)
     scored = len(dataset.y_test) > 0
-    small = scored and len(dataset.x) <= RIVALS_POINTS
+    small = scored and RIVALS_POINTS[0] <= len(dataset.x) <= RIVALS_POINTS[1]
     return {
         "model": config.model,
         "dataset": config.dataset,
@@ -104,7 +110,7 @@ def make_report(
         "training_points": len(dataset.x),
         "classes": list(dataset.class_names),
         "likelihood": model.likelihood,
-        "epochs": config.epochs,
+        "epochs": progress.epoch,
         "steps": steps,
         "seconds": round(progress.seconds, 2),
         "examples_per_second": round(steps * batch / max(progress.seconds, 1e-9), 1),

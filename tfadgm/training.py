@@ -66,10 +66,10 @@ def train(
     """Trains to the last epoch of `config`, or from the newest checkpoint on, and leaves the averaged weights.
 
     A resumed run ends with the weights of an uninterrupted one, bit for bit on the same machine: batches and noise
-    depend on the seed and the step alone.
+    depend on the seed and the step alone, and TensorFlow is switched to deterministic operations.
 
     Raises:
-        InputError: if the checkpoint to resume is absent, damaged or of another run, or the disk is full.
+        InputError: if the checkpoint to resume is damaged or of another run, or the disk is full.
         TrainingError: if the loss is not finite.
     """
     tf.config.experimental.enable_op_determinism()
@@ -77,7 +77,7 @@ def train(
     run = fingerprint(config, dataset, label_indices)
     folder = run_dir / "checkpoint"
     progress = restore_checkpoint(folder, model, run) if resume else Progress()
-    if not resume:
+    if progress.epoch == 0:
         save_checkpoint(folder, model, progress, run)
     steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
     stream = mixed_stream(

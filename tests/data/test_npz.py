@@ -87,6 +87,12 @@ def with_nan(key: str) -> dict[str, np.ndarray]:
         ({"class_names": np.array(["cat", "cow"])}, "Expected every label of y_labeled .* Received: 'dog'"),
         ({"class_names": np.array([str(i) for i in range(1001)])}, "Received: 1001"),
         ({"x_labeled": np.array([{}] * 4, object)}, "no pickled objects"),
+        ({"x_unlabeled": np.ones([5, 3], np.uint8)}, "Expected x_unlabeled and x_labeled to be both bytes"),
+        ({"x_unlabeled": np.full([5, 3], 1e300)}, "Received NaN or infinity in row 0"),
+        ({"x_unlabeled": np.ones([5, 3], complex)}, "Expected x_unlabeled to hold numbers"),
+        ({"y_labeled": np.array(3)}, "arrays with at least one axis"),
+        ({"y_test": np.array([0.5, 1.5])}, "Expected y_test to hold labels like"),
+        ({"y_test": np.array([(1, 2.0), (3, 4.0)], "i4,f4")}, "Expected y_test to hold labels like"),
     ],
 )
 def test_bad_arrays_are_named(tmp_path, changes, message):
@@ -100,6 +106,22 @@ def test_labels_out_of_range_are_named(tmp_path):
     )
     with pytest.raises(InputError, match="Expected every label of y_labeled .* Received: 2"):
         read_npz(path)
+
+
+def test_damage_anywhere_in_a_file_is_one_line(tmp_path):
+    """Every byte of a compressed file, flipped one at a time, is either harmless or told in one line."""
+    np.savez_compressed(tmp_path / "whole.npz", **GOOD)
+    content = (tmp_path / "whole.npz").read_bytes()
+    messages = []
+    for place in range(0, len(content), 5):
+        path = tmp_path / "own.npz"
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            read_npz(path)
+        except InputError as error:
+            messages.append(str(error))
+    assert len(messages) > 50
+    assert not any("\n" in message for message in messages)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip", b"\x93NUMPY\x01\x00", b"plain text"])

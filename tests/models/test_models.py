@@ -152,6 +152,12 @@ def test_generation_is_decided_by_its_seed(kind):
 
 
 @ALL
+def test_labels_without_a_class_are_not_generated(kind):
+    with pytest.raises(ValueError, match="Expected labels from 0 to 2. Received: .*7"):
+        make_model(kind).generate([0, 7], (0, 1))
+
+
+@ALL
 def test_evaluate_counts_errors(kind, x, y):
     model = randomise(make_model(kind))
     model.compile(optimizer="adam")
@@ -159,6 +165,18 @@ def test_evaluate_counts_errors(kind, x, y):
     scores = model.evaluate(x, y, batch_size=2, verbose=0, return_dict=True)
     assert scores["error"] == pytest.approx(100 * np.mean(probabilities.argmax(1) != y))
     assert scores["nll"] == pytest.approx(-np.log(probabilities[np.arange(5), y]).mean(), rel=1e-4)
+
+
+@LIKELIHOODS
+def test_draws_multiply_the_bernoulli_likelihood(likelihood, x, y):
+    """Four draws score four times log p(x|.); a Gaussian feature stands for itself."""
+    one, four = (randomise(make_model("M2", likelihood=likelihood, draws=draws)) for draws in (1, 4))
+    rows, noise = one.scaling(x), one.draw_noise([1, 2], 5)
+    one_hot = tf.one_hot(y, CLASSES)[None, None]
+    q_z = one.q_z_xy.distribution(rows, one_hot)
+    log_p_x = one.p_x_zy.distribution(q_z.mean() + q_z.stddev() * noise.z, one_hot).log_prob(rows)
+    gap = four.class_bound(rows, None, one_hot, noise.z) - one.class_bound(rows, None, one_hot, noise.z)
+    np.testing.assert_allclose(gap, 3 * log_p_x if likelihood == "bernoulli" else 0 * log_p_x, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("draws", [1, 4])

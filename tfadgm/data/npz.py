@@ -13,7 +13,6 @@ either names or indices 0 ... C-1.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +34,11 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     points = ["x_labeled", "x_unlabeled"] + ["x_test"] * ("x_test" in arrays)
     for key in points:
         arrays[key] = _checked_points(key, arrays[key])
+        if arrays[key].dtype != arrays["x_labeled"].dtype:
+            raise InputError(
+                f"Expected {key} and x_labeled to be both bytes (uint8) or both other numbers. "
+                f"Received: {arrays[key].dtype} and {arrays['x_labeled'].dtype}"
+            )
         if arrays[key].shape[1:] != arrays["x_labeled"].shape[1:]:
             raise InputError(
                 f"Expected {key} to have features of shape {arrays['x_labeled'].shape[1:]} like x_labeled. "
@@ -55,7 +59,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     if len(missing):
         raise InputError(
             "Expected at least one label of every class in y_labeled. "
-            f"Received none of class {arrays['class_names'][missing[0]]!r}"
+            f"Received none of class {str(arrays['class_names'][missing[0]])!r}"
         )
     return arrays
 
@@ -71,14 +75,18 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                     f"Expected {path} to hold the arrays {', '.join(REQUIRED)} and optionally "
                     f"x_test with y_test, class_names. Received: {', '.join(keys) or 'no arrays'}"
                 )
-            return {key: file[key] for key in keys}
+            arrays = {key: file[key] for key in keys}
+            if not all(isinstance(array, np.ndarray) and array.ndim for array in arrays.values()):
+                raise InputError(f"Expected {path} to hold arrays with at least one axis. Received: other members")
+            return arrays
     except InputError:
         raise
     except FileNotFoundError:
         raise InputError(f"Expected an existing .npz file. Received: {path}") from None
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy and zipfile raise many kinds for a file that is damaged or made to be
+        what = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"Expected {path} to be an .npz file of plain arrays (no pickled objects). Received: {error}"
+            f"Expected {path} to be an .npz file of plain arrays (no pickled objects). Received: {what}"
         ) from None
 
 
@@ -88,10 +96,14 @@ def _checked_points(key: str, x: np.ndarray) -> np.ndarray:
             f"Expected {key} to hold numbers of shape [rows, *features], with at least one row and one feature. "
             f"Received: {x.dtype} of shape {x.shape}"
         )
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
+    if x.dtype == np.uint8:
+        return x
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32)
+    if not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0][0])
         raise InputError(f"Expected finite numbers in {key}. Received NaN or infinity in row {row}")
-    return x if x.dtype == np.uint8 else x.astype(np.float32)
+    return x
 
 
 def _classes(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +126,7 @@ def _classes(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def _indices(key: str, y: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The position of each label of `y` in `values`."""
-    if len(y) and (y.dtype.kind == "U") != (values.dtype.kind == "U"):
+    if len(y) and (y.dtype.kind not in "uiU" or (y.dtype.kind == "U") != (values.dtype.kind == "U")):
         raise InputError(f"Expected {key} to hold labels like {values[:3].tolist()}. Received: {y.dtype}")
     foreign = np.setdiff1d(y, values)
     if len(foreign):

@@ -82,7 +82,9 @@ class SemiSupervisedModel(keras.Model):
         self.feature_shape, self.classes = tuple(feature_shape), classes
         self.latent_units, self.auxiliary_units = latent_units, auxiliary_units
         self.hidden_units, self.batch_norm = tuple(hidden_units), batch_norm
-        self.likelihood, self.draws, self.binarize = likelihood, draws, binarize
+        if likelihood not in ("bernoulli", "gaussian"):
+            raise ValueError(f"Expected likelihood to be bernoulli or gaussian. Received: {likelihood!r}")
+        self.likelihood, self.draws, self.binarize = likelihood, draws if likelihood == "bernoulli" else 1, binarize
         self.marginalization = marginalization
         self.samples, self.prediction_samples = samples, prediction_samples
         self.alpha, self.weight_prior, self.seed = alpha, weight_prior, seed
@@ -226,19 +228,27 @@ class SemiSupervisedModel(keras.Model):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Class probabilities [B, C], averaged over fixed antithetic samples of a that all rows share."""
         x = self.scaling(x)
-        half = self.draw_noise(None, 1, (self.prediction_samples + 1) // 2).a
-        noise = tf.concat([half, -half], 0)[: self.prediction_samples]  # [S, 1, A]
-        a, _ = self.infer_auxiliary(x, noise)
+        a, _ = self.infer_auxiliary(x, self._fixed_noise().a)
         return tf.reduce_mean(tf.nn.softmax(self.class_logits(x, a)), 0)
 
-    def log_likelihood_bound(self, x: Any, batch_size: int = 256) -> np.ndarray:
-        """-U(x), a lower bound of log p(x) in nats of the scaled features, every class enumerated; [N]."""
+    def _fixed_noise(self) -> Noise:
+        """Antithetic noise of `prediction_samples` samples that all rows share."""
+        half = self.draw_noise(None, 1, (self.prediction_samples + 1) // 2)
+        a, z = (tf.concat([part, -part], 0)[: self.prediction_samples] for part in (half.a, half.z))
+        return Noise(a, z, half.seed)
+
+    def log_likelihood_bound(self, x: Any, batch_size: int = 64) -> np.ndarray:
+        """An estimate of -U(x), nats of the scaled features, over fixed samples and every class; [N].
+
+        In expectation over the samples it is below log p(x) for binary or Gaussian features. Intensities between
+        0 and 1 score as the expectation over their binary draws.
+        """
         rows = tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(batch_size)
         return np.concatenate([self._exact_bound(batch).numpy() for batch in rows])
 
     @tf.function(reduce_retracing=True)
     def _exact_bound(self, x: tf.Tensor) -> tf.Tensor:
-        return self._unlabeled_terms(self.scaling(x), self.draw_noise(None, 1), "average", exact)[0]
+        return self._unlabeled_terms(self.scaling(x), self._fixed_noise(), "average", exact)[0]
 
     def generate(self, label: Any, seed: Any) -> tf.Tensor:
         """Examples [B, *features] of the classes `label` [B], the means of p(x|.), in the units of the data.
@@ -246,6 +256,8 @@ class SemiSupervisedModel(keras.Model):
         `seed`, int32 [2], chooses z and a: the same label and seed give the same example.
         """
         label = tf.convert_to_tensor(label)
+        if tf.executing_eagerly() and not bool(tf.reduce_all((label >= 0) & (label < self.classes))):
+            raise ValueError(f"Expected labels from 0 to {self.classes - 1}. Received: {label.numpy()}")
         noise = self.draw_noise(seed, tf.shape(label)[0], samples=1)
         return self.scaling.invert(self.decode(noise.z[0], tf.one_hot(label, self.classes), noise.a[0]))
 
@@ -266,7 +278,7 @@ class SemiSupervisedModel(keras.Model):
     def observation(self, units: int, *input_units: int) -> Conditional:
         """The network p(x|.) of the model's likelihood."""
         if self.likelihood == "bernoulli":
-            return Bernoulli(units, draws=self.draws, **self._network(input_units))
+            return Bernoulli(units, **self._network(input_units))
         return self.gaussian(units, *input_units)
 
     def _network(self, input_units: Sequence[int]) -> dict[str, Any]:

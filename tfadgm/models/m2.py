@@ -48,7 +48,7 @@ class M2(SemiSupervisedModel):
         q_z = self.q_z_xy.distribution(x, y, statistics=statistics)
         z = reparameterize(q_z, noise)  # [K, S, B, Z]
         p_x = self.p_x_zy.distribution(z, y, statistics=statistics)
-        return class_bound(p_x.log_prob(x), self.log_p_y, q_z)  # [K, S, B]
+        return class_bound(self.draws * p_x.log_prob(x), self.log_p_y, q_z)  # [K, S, B]
 
     def decode(self, z: tf.Tensor, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         return self.p_x_zy.distribution(z, y).mean()

@@ -42,7 +42,7 @@ class SDGM(AuxiliaryModel):
         z = reparameterize(q_z, noise)  # [K, S, B, Z]
         p_a = self.p_a_zy.distribution(z, y, statistics=statistics)
         p_x = self.p_x_azy.distribution(a, z, y, statistics=statistics)
-        return class_bound(p_x.log_prob(x), self.log_p_y, q_z, p_a.log_prob(a))  # [K, S, B]
+        return class_bound(self.draws * p_x.log_prob(x), self.log_p_y, q_z, p_a.log_prob(a))  # [K, S, B]
 
     def decode(self, z: tf.Tensor, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         a = reparameterize(self.p_a_zy.distribution(z, y), noise)
