@@ -49,12 +49,13 @@ def main() -> None:
     arguments = parser.parse_args()
     path = RESULTS / "digits_choices.json"
     result = json.loads(path.read_text()) if path.exists() else {"variants": {}}
-    result |= {"command": "python benchmarks/choose.py", "machine": machine(), "commit": commit()}
+    result |= {"command": "python benchmarks/choose.py", "machine": machine()}
     for name in arguments.variants:
         started = time.perf_counter()
         errors = [round(unseen_error(seed, VARIANTS[name]), 2) for seed in arguments.seeds]
         seconds = (time.perf_counter() - started) / len(errors)
         row = {"unseen_training_error": round(float(np.mean(errors)), 2), "by_seed": errors, "seconds": round(seconds)}
+        row["commit"] = commit()
         result["variants"][name] = row
         print(name, row, flush=True)
         path.write_text(json.dumps(result, indent=2) + "\n")
