@@ -1,6 +1,6 @@
 """How the preset of the digits was chosen: the error on training points whose labels training does not see.
 
-    python benchmarks/choose.py --seeds 0 1 2
+    python -m benchmarks.choose --seeds 0 1 2
 
 No test point is read. Every variant changes the preset in the named fields; the rest is as in `train.py`.
 """
@@ -17,8 +17,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from seeds import RESULTS, commit, machine
 
+from benchmarks.seeds import RESULTS, commit, machine
 from tfadgm.config import Config
 from tfadgm.data.sources import digits
 from tfadgm.data.split import choose_labels
@@ -49,7 +49,7 @@ def main() -> None:
     arguments = parser.parse_args()
     path = RESULTS / "digits_choices.json"
     result = json.loads(path.read_text()) if path.exists() else {"variants": {}}
-    result |= {"command": "python benchmarks/choose.py", "machine": machine()}
+    result |= {"command": "python -m benchmarks.choose", "machine": machine()}
     for name in arguments.variants:
         started = time.perf_counter()
         errors = [round(unseen_error(seed, VARIANTS[name]), 2) for seed in arguments.seeds]

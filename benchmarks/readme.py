@@ -1,11 +1,11 @@
-"""Puts the results into the README: python benchmarks/readme.py."""
+"""Puts the results into the README: python -m benchmarks.readme."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from seeds import RESULTS, ROOT, SEEDS
+from benchmarks.seeds import RESULTS, ROOT, SEEDS
 
 TITLES = {
     "digits": "scikit-learn digits, 50 labels",

@@ -1,9 +1,9 @@
 """The accuracy benchmark: one training for each label seed, collected into results/<name>.json.
 
-    python benchmarks/seeds.py digits                 ten label seeds, about 15 minutes on two cores
-    python benchmarks/seeds.py moons                  ten label seeds, with the best possible classifier beside them
-    python benchmarks/seeds.py mnist --seeds 0 1      part of the label seeds; a later call adds the rest
-    python benchmarks/seeds.py mnist_epoch            three epochs of MNIST, for their duration with nothing beside it
+    python -m benchmarks.seeds digits                 ten label seeds, about 15 minutes on two cores
+    python -m benchmarks.seeds moons                  ten label seeds, with the best possible classifier beside them
+    python -m benchmarks.seeds mnist --seeds 0 1      part of the label seeds; a later call adds the rest
+    python -m benchmarks.seeds mnist_epoch            three epochs of MNIST, for their duration with nothing beside it
 
 Each training is `python train.py` in a process of its own; one that is complete is not repeated, one that was stopped
 is resumed.
@@ -44,7 +44,7 @@ def main() -> None:
         train(arguments.name, seed)
     rows = [row for seed in SEEDS[arguments.name] if (row := collect(arguments.name, seed))]
     result = {
-        "command": f"python benchmarks/seeds.py {arguments.name}",
+        "command": f"python -m benchmarks.seeds {arguments.name}",
         "training": "python train.py " + " ".join(FLAGS[arguments.name]) + " --seed SEED",
         "machine": machine(),
         "mean": {key: round(float(np.mean([row[key] for row in rows])), 3) for key in rows[0] if key.endswith("error")},
@@ -74,7 +74,7 @@ def train(name: str, seed: int) -> None:
     process = subprocess.Popen(command, cwd=ROOT)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        sys.exit(f"benchmarks/seeds.py: {' '.join(command)} ended with status {status}")
+        sys.exit(f"benchmarks.seeds: {' '.join(command)} ended with status {status}")
     made = {
         "commit": commit(),
         "whole_process_seconds": round(time.perf_counter() - started, 1),

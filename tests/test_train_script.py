@@ -32,8 +32,13 @@ TINY = [
 
 def start(*flags: object, **options) -> subprocess.Popen:
     command = [sys.executable, "-u", str(ROOT / "train.py"), *map(str, flags)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **{**pipes, "cwd": ROOT, **options})
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
+    return subprocess.Popen(command, **{**settings, "preexec_fn": heed_interrupts, **options})
+
+
+def heed_interrupts() -> None:
+    """Undoes what a background job inherits from its shell, which is to ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stop_at(line: str, how: signal.Signals, *flags: object) -> tuple[int, str]:
