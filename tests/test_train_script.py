@@ -52,6 +52,14 @@ def stop_at(line: str, how: signal.Signals, *flags: object) -> tuple[int, str]:
     return process.returncode, errors
 
 
+def finish(*flags: object) -> dict:
+    """Runs to the end and returns the report in the folder after --run-dir."""
+    process = start(*flags)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return json.loads((Path(flags[flags.index("--run-dir") + 1]) / "report.json").read_text())
+
+
 def result(folder: Path) -> tuple[list[np.ndarray], dict]:
     model = keras.models.load_model(folder / "model.keras")
     return [weight.numpy() for weight in model.weights], json.loads((folder / "report.json").read_text())
@@ -102,9 +110,7 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, whole, lines):
         status, _ = stop_at(line, signal.SIGKILL, *TINY, "--epochs", 6, "--run-dir", tmp_path / "run", *resume)
         assert status == -signal.SIGKILL
         resume = ["--resume"]
-    process = start("--run-dir", tmp_path / "run", "--resume")
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
+    finish("--run-dir", tmp_path / "run", "--resume")
     (weights, report), (expected, reference) = result(tmp_path / "run"), result(whole)
     for left, right in zip(weights, expected, strict=True):
         np.testing.assert_array_equal(left, right)
@@ -112,39 +118,24 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, whole, lines):
     assert report["label_indices"] == reference["label_indices"]
 
 
-def test_a_finished_run_can_be_lengthened(tmp_path, whole):
-    """Resuming does nothing more at the last epoch, and more epochs end where a run of that length ends."""
-    shutil.copytree(whole, tmp_path / "run")
-    for epochs, reference in ((6, result(whole)), (7, None)):
-        process = start("--run-dir", tmp_path / "run", "--resume", "--epochs", epochs)
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
-        weights, report = result(tmp_path / "run")
-        assert report["epochs"] == epochs
-        if reference:
-            assert report["test_nll"] == reference[1]["test_nll"]
-            for left, right in zip(weights, reference[0], strict=True):
-                np.testing.assert_array_equal(left, right)
-    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 8
+def test_a_finished_run_resumes_to_itself_and_can_be_lengthened(tmp_path, whole):
+    """Also when the lengthened run is killed: it remembers its new length."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    assert finish("--run-dir", run, "--resume")["test_nll"] == result(whole)[1]["test_nll"]
+    for left, right in zip(result(run)[0], result(whole)[0], strict=True):
+        np.testing.assert_array_equal(left, right)
+    stop_at("Epoch 8/8", signal.SIGKILL, "--run-dir", run, "--resume", "--epochs", 8)
+    assert finish("--run-dir", run, "--resume")["epochs"] == 8
+    assert len((run / "metrics.csv").read_text().splitlines()) == 9
 
 
 def test_a_run_killed_before_its_first_checkpoint_resumes(tmp_path, whole):
     run = tmp_path / "run"
     run.mkdir()
-    shutil.copy(whole / "config.json", run)
-    process = start("--run-dir", run, "--resume")
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert result(run)[1]["test_nll"] == result(whole)[1]["test_nll"]
-
-
-def test_a_lengthened_run_remembers_its_length(tmp_path, whole):
-    shutil.copytree(whole, tmp_path / "run")
-    stop_at("Epoch 8/9", signal.SIGKILL, "--run-dir", tmp_path / "run", "--resume", "--epochs", 9)
-    process = start("--run-dir", tmp_path / "run", "--resume")
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert result(tmp_path / "run")[1]["epochs"] == 9
+    config = json.loads((whole / "config.json").read_text()) | {"epochs": 1}
+    (run / "config.json").write_text(json.dumps(config))
+    assert finish("--run-dir", run, "--resume")["epochs"] == 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -152,7 +143,7 @@ def test_an_interrupted_run_says_how_to_resume(tmp_path, how):
     status, errors = stop_at("Epoch 3/", how, *TINY, "--epochs", 1000, "--run-dir", tmp_path / "run")
     assert status == 130
     assert errors.strip().splitlines()[-1].endswith(f"python train.py --run-dir {tmp_path / 'run'} --resume")
-    assert list((tmp_path / "run" / "checkpoint").glob("0000*"))
+    assert list((tmp_path / "run" / "checkpoint").glob("[0-9]*"))
 
 
 def test_an_unstable_run_ends_with_status_1(tmp_path):

@@ -103,7 +103,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path, dataset):
     model = build_model(Config.for_dataset("digits", **TINY), dataset, 20)
     save_checkpoint(tmp_path, model, Progress(), "run")
     model.trainable_variables[0].assign(np.full(model.trainable_variables[0].shape, np.nan))
-    with pytest.raises(TrainingError, match="Expected finite weights after epoch 1"):
+    with pytest.raises(TrainingError, match="Expected finite weights after step 0, epoch 1"):
         save_checkpoint(tmp_path, model, Progress(epoch=1), "run")
     assert [path.name for path in tmp_path.iterdir()] == ["00000"]
 

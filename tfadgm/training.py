@@ -77,7 +77,7 @@ def train(
     run = fingerprint(config, dataset, label_indices)
     folder = run_dir / "checkpoint"
     progress = restore_checkpoint(folder, model, run) if resume else Progress()
-    if progress.epoch == 0:
+    if not any(folder.glob("[0-9]*")):
         save_checkpoint(folder, model, progress, run)
     steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
     stream = mixed_stream(
