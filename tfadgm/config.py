@@ -51,7 +51,7 @@ class Config:
     )
     prior_matching: float = _flag(0.0, "weight that pulls the classes towards equal shares; 0 leaves it out")
     epochs: int | None = _flag(
-        None, "passes over the unlabeled points; by default 25, or as many as make 3000 steps on small data"
+        None, "passes over the unlabeled points; by default 25, or as many as make 1000 steps on small data"
     )
     labeled_batch: int = _flag(100, "labeled examples per step (at most all of them)")
     unlabeled_batch: int = _flag(100, "unlabeled examples per step (at most all of them)")

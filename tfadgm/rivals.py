@@ -14,6 +14,7 @@ from tfadgm.data.sources import UNKNOWN, Dataset
 from tfadgm.data.streams import batch_indices
 from tfadgm.evaluation import class_probabilities
 from tfadgm.models import SemiSupervisedModel
+from tfadgm.networks import Scaling
 from tfadgm.training import build_model
 
 SUPERVISED_STEPS = 1000
@@ -66,13 +67,15 @@ def self_training_error(dataset: Dataset, label_indices: np.ndarray) -> float:
 
 
 def _scikit_error(classifier: Any, dataset: Dataset, label_indices: np.ndarray) -> float:
-    """Fits a scikit-learn classifier to all training points with the chosen labels, UNKNOWN elsewhere."""
+    """Fits a scikit-learn classifier to all training points, scaled as for the model, with the chosen labels."""
     y = np.full(len(dataset.y), UNKNOWN)
     y[label_indices] = dataset.y[label_indices]
-    scale = float(np.abs(dataset.x).max()) or 1.0
+    scaling = Scaling(dataset.x.shape[1:])
+    scaling.build()
+    scaling.adapt(dataset.x, dataset.likelihood)
     with warnings.catch_warnings():
         # LabelSpreading divides by zero for a test point whose neighbours have no class yet.
         warnings.filterwarnings("ignore", "invalid value encountered in divide", RuntimeWarning)
-        classifier.fit(dataset.x.reshape(len(y), -1) / scale, y)
-        predicted = classifier.predict(dataset.x_test.reshape(len(dataset.y_test), -1) / scale)
+        classifier.fit(scaling(dataset.x).numpy(), y)
+        predicted = classifier.predict(scaling(dataset.x_test).numpy())
     return float(100 * np.mean(predicted != dataset.y_test))

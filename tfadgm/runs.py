@@ -23,7 +23,7 @@ from tfadgm.training import train, write_history, write_text
 
 CONFIG = "config.json"
 RIVALS_POINTS = 20, 20_000  # scikit-learn's rivals need some neighbours, and are slow beyond this many points
-LEAST_STEPS = 3000  # of a run whose epochs are not given
+LEAST_STEPS = 1000  # of a run whose epochs are not given
 
 
 def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
