@@ -64,7 +64,7 @@ def _error(result: dict[str, Any], key: str) -> str:
 
 def _range(runs: list[dict[str, Any]], key: str) -> str:
     values = [run[key] for run in runs if run[key] is not None]
-    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    low, high = (f"{value:.0f}" if value >= 10 else f"{value:.2f}" for value in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"
 
 
