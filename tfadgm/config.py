@@ -46,6 +46,7 @@ class Config:
     marginalization: str = _flag("exact", "sum over the unknown class: exact or rao_blackwellised")
     samples: int = _flag(1, "samples of a and z per example and step")
     alpha: float | None = _flag(None, "weight of the classification term; by default 0.1 * training points / labels")
+    weight_prior: bool = _flag(True, "log N(W; 0, 1) of the weights W, once for the whole data set")
     adversarial_radius: float = _flag(
         0.0, "radius of a virtual adversarial term on unlabeled examples, in scaled features; 0 leaves it out"
     )
@@ -56,10 +57,12 @@ class Config:
     labeled_batch: int = _flag(100, "labeled examples per step (at most all of them)")
     unlabeled_batch: int = _flag(100, "unlabeled examples per step (at most all of them)")
     learning_rate: float = _flag(1e-3, "step size of Adam")
+    decay: float = _flag(0.0, "share of the epochs, at the end, over which the step size falls to zero (a cosine)")
     weight_average: float = _flag(
         0.999, "momentum per step of the averaged weights, which are the trained model; 0 turns it off"
     )
     clip_norm: float = _flag(5.0, "largest norm of the gradient of all weights together")
+    jit_compile: bool = _flag(True, "compile the training step with XLA: seconds at the start, faster steps")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden_units", tuple(self.hidden_units))
@@ -149,6 +152,7 @@ def _check_numbers(config: Config) -> None:
         ("alpha", alpha, alpha is None or 0 <= alpha < inf, "a finite number, 0 or more"),
         ("adversarial_radius", config.adversarial_radius, 0 <= config.adversarial_radius < inf, "0 or more"),
         ("prior_matching", config.prior_matching, 0 <= config.prior_matching < inf, "0 or more"),
+        ("decay", config.decay, 0 <= config.decay <= 1, "from 0 to 1"),
         ("learning_rate", config.learning_rate, 0 < config.learning_rate < inf, "above 0"),
         ("weight_average", config.weight_average, 0 <= config.weight_average < 1, "from 0 to below 1"),
         ("clip_norm", config.clip_norm, config.clip_norm > 0, "above 0"),

@@ -73,7 +73,7 @@ def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
 
 
 def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
-    """The configuration of the run in `run_dir`, with `flags` that may repeat it or raise its epochs.
+    """The configuration of the run in `run_dir`; `flags` may repeat it or, at a constant step size, raise its epochs.
 
     Raises:
         InputError: if there is no run, or a flag contradicts it.
@@ -84,12 +84,12 @@ def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
     except (OSError, UnicodeDecodeError):
         raise InputError(f"Expected a run to resume in {run_dir}. Received a folder without {CONFIG}") from None
     wanted = dataclasses.replace(saved, **flags)
+    longer = "" if saved.decay else ", or more epochs,"
     for name in flags:
         kept, value = getattr(saved, name), getattr(wanted, name)
-        if name not in ("dataset", "data_dir") and value != kept and not (name == "epochs" and value > kept):
-            raise InputError(
-                f"Expected {name}={kept} as in {path}, or more epochs, to resume. Received: {name}={value}"
-            )
+        lengthened = longer and name == "epochs" and value > kept
+        if name not in ("dataset", "data_dir") and value != kept and not lengthened:
+            raise InputError(f"Expected {name}={kept} as in {path}{longer} to resume. Received: {name}={value}")
     return wanted
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfadgm import models
 from tfadgm.checkpoint import Progress, restore_checkpoint, save_checkpoint, writing
@@ -47,7 +46,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
         marginalization=config.marginalization,
         samples=config.samples,
         alpha=ALPHA_SCALE * points / labels if config.alpha is None else config.alpha,
-        weight_prior=1 / points,
+        weight_prior=config.weight_prior / points,
         adversarial_radius=config.adversarial_radius,
         prior_matching=config.prior_matching,
         seed=config.seed,
@@ -55,9 +54,29 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
     )
     model.adapt(dataset.x)
     average = {"use_ema": True, "ema_momentum": config.weight_average} if config.weight_average else {}
-    model.compile(optimizer=keras.optimizers.Adam(config.learning_rate, global_clipnorm=config.clip_norm, **average))
+    steps = steps_per_epoch(points, config.unlabeled_batch)
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate(config, steps), global_clipnorm=config.clip_norm, **average),
+        jit_compile=config.jit_compile,
+        steps_per_execution=steps_per_execution(steps),
+    )
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def learning_rate(config: Config, steps: int) -> float | keras.optimizers.schedules.CosineDecay:
+    """The step size: constant, then falling to zero over the last `decay` of all epochs of `steps` steps."""
+    if not config.decay or config.epochs is None:
+        return config.learning_rate
+    hold = round((1 - config.decay) * config.epochs * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        config.learning_rate, config.epochs * steps - hold, warmup_target=config.learning_rate, warmup_steps=hold
+    )
+
+
+def steps_per_execution(steps: int) -> int:
+    """The largest divisor of `steps` up to 20: steps that run without a return to Python."""
+    return max(divisor for divisor in range(1, 21) if steps % divisor == 0)
 
 
 def train(
@@ -66,13 +85,12 @@ def train(
     """Trains to the last epoch of `config`, or from the newest checkpoint on, and leaves the averaged weights.
 
     A resumed run ends with the weights of an uninterrupted one, bit for bit on the same machine: batches and noise
-    depend on the seed and the step alone, and TensorFlow is switched to deterministic operations.
+    depend on the seed and the step alone.
 
     Raises:
         InputError: if the checkpoint to resume is damaged or of another run, or the disk is full.
         TrainingError: if the loss is not finite.
     """
-    tf.config.experimental.enable_op_determinism()
     model = build_model(config, dataset, len(label_indices))
     run = fingerprint(config, dataset, label_indices)
     folder = run_dir / "checkpoint"
@@ -106,9 +124,9 @@ def train(
 
 
 def fingerprint(config: Config, dataset: Dataset, label_indices: np.ndarray) -> str:
-    """Names a run by all that decides its weights, save how long it trains."""
+    """Names a run by all that decides its weights; how long it trains does so if the step size decays."""
     choices = dataclasses.asdict(config)
-    for free in ("epochs", "dataset", "data_dir"):  # the arrays themselves stand for the last two
+    for free in ["dataset", "data_dir"] + ["epochs"] * (not config.decay):  # the arrays stand for the first two
         del choices[free]
     digest = hashlib.sha256(json.dumps(choices, sort_keys=True).encode())
     for array in (dataset.x, dataset.y[label_indices], label_indices):

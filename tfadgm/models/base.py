@@ -78,7 +78,6 @@ class SemiSupervisedModel(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.supports_jit = False  # XLA is slower here on CPU
         self.feature_shape, self.classes = tuple(feature_shape), classes
         self.latent_units, self.auxiliary_units = latent_units, auxiliary_units
         self.hidden_units, self.batch_norm = tuple(hidden_units), batch_norm
