@@ -52,6 +52,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "radius 2": {"adversarial_radius": 2.0},
     "radius 4": {"adversarial_radius": 4.0},
     "radius 4, prior matching 10": ADDED,
+    "radius 4 weight 10, prior matching 10": {**ADDED, "adversarial_weight": 10.0},
+    "radius 4 weight 50, prior matching 10": {**ADDED, "adversarial_weight": 50.0},
+    "radius 2 weight 50, prior matching 10": {**ADDED, "adversarial_radius": 2.0, "adversarial_weight": 50.0},
     "adgm, radius 4, prior matching 10": {"model": "adgm", **ADDED},
 }
 

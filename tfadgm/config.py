@@ -50,6 +50,7 @@ class Config:
     adversarial_radius: float = _flag(
         0.0, "radius of a virtual adversarial term on unlabeled examples, in scaled features; 0 leaves it out"
     )
+    adversarial_weight: float = _flag(1.0, "weight of that term, in nats")
     prior_matching: float = _flag(0.0, "weight that pulls the classes towards equal shares; 0 leaves it out")
     epochs: int | None = _flag(
         None, "passes over the unlabeled points; by default 25, or as many as make 1000 steps on small data"
@@ -151,6 +152,7 @@ def _check_numbers(config: Config) -> None:
         ("hidden_units", units, all(unit >= 1 for unit in units), "at least 1 in every layer"),
         ("alpha", alpha, alpha is None or 0 <= alpha < inf, "a finite number, 0 or more"),
         ("adversarial_radius", config.adversarial_radius, 0 <= config.adversarial_radius < inf, "0 or more"),
+        ("adversarial_weight", config.adversarial_weight, 0 <= config.adversarial_weight < inf, "0 or more"),
         ("prior_matching", config.prior_matching, 0 <= config.prior_matching < inf, "0 or more"),
         ("decay", config.decay, 0 <= config.decay <= 1, "from 0 to 1"),
         ("learning_rate", config.learning_rate, 0 < config.learning_rate < inf, "above 0"),

@@ -48,6 +48,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
         alpha=ALPHA_SCALE * points / labels if config.alpha is None else config.alpha,
         weight_prior=config.weight_prior / points,
         adversarial_radius=config.adversarial_radius,
+        adversarial_weight=config.adversarial_weight,
         prior_matching=config.prior_matching,
         seed=config.seed,
         **options,

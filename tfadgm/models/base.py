@@ -49,6 +49,7 @@ class SemiSupervisedModel(keras.Model):
         alpha: weight of the classification term on the mean over labeled examples.
         weight_prior: weight of log N(W; 0, 1); 1 / N for N training points.
         adversarial_radius: of a virtual adversarial term on the unlabeled stream, in scaled features; 0 leaves it out.
+        adversarial_weight: of that term.
         prior_matching: weight of KL(mean_x q(y|a,x) || p(y)); 0 leaves it out.
         seed: of the noise. The noise of a step depends on this and the step alone.
     """
@@ -73,6 +74,7 @@ class SemiSupervisedModel(keras.Model):
         alpha: float = 1.0,
         weight_prior: float = 0.0,
         adversarial_radius: float = 0.0,
+        adversarial_weight: float = 1.0,
         prior_matching: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
@@ -87,7 +89,8 @@ class SemiSupervisedModel(keras.Model):
         self.marginalization = marginalization
         self.samples, self.prediction_samples = samples, prediction_samples
         self.alpha, self.weight_prior, self.seed = alpha, weight_prior, seed
-        self.adversarial_radius, self.prior_matching = adversarial_radius, prior_matching
+        self.adversarial_radius, self.adversarial_weight = adversarial_radius, adversarial_weight
+        self.prior_matching = prior_matching
         self.log_p_y = -math.log(classes)
         self.scaling = Scaling(feature_shape)
         self.train_metrics = [keras.metrics.Mean(name) for name in ("labeled_bound", "unlabeled_bound", "label_nll")]
@@ -201,7 +204,8 @@ class SemiSupervisedModel(keras.Model):
             def classify(x: tf.Tensor) -> tf.Tensor:
                 return self.class_logits(x, self.infer_auxiliary(x, noise, "batch")[0], "batch")
 
-            total += tf.reduce_mean(virtual_adversarial(classify, x, logits, self.adversarial_radius, seed))
+            moved = virtual_adversarial(classify, x, logits, self.adversarial_radius, seed)
+            total += self.adversarial_weight * tf.reduce_mean(moved)
         return total
 
     def training_input(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -300,7 +304,7 @@ class SemiSupervisedModel(keras.Model):
         names = [
             "feature_shape", "classes", "latent_units", "hidden_units", "batch_norm", "likelihood", "draws", "binarize",
             "marginalization", "samples", "prediction_samples", "alpha", "weight_prior", "adversarial_radius",
-            "prior_matching", "seed",
+            "adversarial_weight", "prior_matching", "seed",
         ]  # fmt: skip
         names += ["auxiliary_units"] * bool(self.auxiliary_units)
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
