@@ -29,6 +29,7 @@ RUNS = ROOT / "runs" / "ablation"
 HELD_OUT = 10_000
 PLAIN = {"model": "sdgm", "marginalization": "rao_blackwellised", "labels": 100, "epochs": 20}
 ADDED = {"adversarial_radius": 4.0, "prior_matching": 10.0}
+FULL = {**ADDED, "adversarial_weight": 50.0}
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "exact": {"marginalization": "exact"},
@@ -56,6 +57,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "radius 4 weight 50, prior matching 10": {**ADDED, "adversarial_weight": 50.0},
     "radius 2 weight 50, prior matching 10": {**ADDED, "adversarial_radius": 2.0, "adversarial_weight": 50.0},
     "adgm, radius 4, prior matching 10": {"model": "adgm", **ADDED},
+    "full": FULL,
+    "full, labeled weight 0.1": {**FULL, "labeled_weight": 0.1},
+    "full, labeled weight 0.01": {**FULL, "labeled_weight": 0.01},
+    "full, step size 3e-3": {**FULL, "learning_rate": 3e-3},
+    "full, 20 labeled a step": {**FULL, "labeled_batch": 20},
 }
 
 

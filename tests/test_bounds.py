@@ -49,7 +49,20 @@ def test_objective_reduces_each_stream_by_its_mean():
 
 
 def test_weight_prior_up_to_its_constant():
-    weights = [tf.constant([[1.0, -2.0]]), tf.constant([3.0])]
-    by_tfp = sum(float(tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(weight))) for weight in weights)
-    constant = 3 * -0.5 * np.log(2 * np.pi)
-    assert float(bounds.weight_log_prior(weights)) == pytest.approx(by_tfp - constant)
+    weights = [tf.constant([[1.0, -2.0], [0.5, 4.0]]), tf.constant([3.0])]
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(weights)
+        by_tfp = tf.add_n([tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(weight)) for weight in weights])
+        doubled = 2 * bounds.weight_log_prior(*weights)
+    constant = 5 * -0.5 * np.log(2 * np.pi)
+    assert float(doubled) == pytest.approx(2 * (float(by_tfp) - constant))
+    for ours, theirs in zip(tape.gradient(doubled, weights), tape.gradient(by_tfp, weights), strict=True):
+        np.testing.assert_allclose(ours, 2 * theirs)
+
+
+@pytest.mark.parametrize("largest", [0.5, 1e3])
+def test_gradients_are_clipped_together(largest):
+    gradients = [tf.constant([[1.0, -2.0], [0.5, 4.0]]), tf.constant([3.0])]
+    expected, _ = tf.clip_by_global_norm(gradients, largest)
+    for ours, theirs in zip(bounds.clip_by_global_norm(gradients, largest), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)

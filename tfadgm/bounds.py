@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
@@ -33,9 +33,25 @@ def class_bound(
     return log_p_x + log_p_a + log_p_y - kl_z
 
 
-def weight_log_prior(weights: Sequence[tf.Tensor]) -> tf.Tensor:
+def sum_of_squares(weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Of every entry; scalar. A matrix product adds up the columns: XLA is slow at sums over all entries."""
+    total = tf.constant(0.0)
+    for weight in weights:
+        rows = tf.reshape(tf.square(weight), [-1, weight.shape[-1]])
+        total += tf.reduce_sum(tf.ones([1, rows.shape[0]]) @ rows)
+    return total
+
+
+@tf.custom_gradient
+def weight_log_prior(*weights: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     """log N(W; 0, 1) of all weights, without its constant. Scalar."""
-    return -0.5 * tf.add_n([tf.reduce_sum(tf.square(weight)) for weight in weights])
+    return -0.5 * sum_of_squares(weights), lambda upstream: [-upstream * weight for weight in weights]
+
+
+def clip_by_global_norm(gradients: Sequence[tf.Tensor], largest: float) -> list[tf.Tensor]:
+    """`gradients`, scaled down together to a norm of at most `largest` (Pascanu et al. 2013)."""
+    scale = tf.minimum(1.0, largest * tf.math.rsqrt(sum_of_squares(gradients)))
+    return [scale * gradient for gradient in gradients]
 
 
 def objective(
@@ -43,14 +59,16 @@ def objective(
     unlabeled_bound: tf.Tensor,
     log_q_y: tf.Tensor,
     alpha: float,
+    labeled_weight: float = 1.0,
 ) -> tf.Tensor:
-    """mean_l L(x,y) + mean_u U(x) + alpha * mean_l(-log q(y|a,x)), to be minimised. Scalar (eq. 9 to 11).
+    """w * mean_l L(x,y) + mean_u U(x) + alpha * mean_l(-log q(y|a,x)), to be minimised. Scalar (eq. 9 to 11).
 
     Args:
         labeled_bound: -L(x,y) [B_l].
         unlabeled_bound: -U(x) [B_u].
         log_q_y: log q(y|a,x) of the labeled examples [B_l].
         alpha: weight of the classification term on the mean per example.
+        labeled_weight: w, 1 in the paper.
     """
-    bound = tf.reduce_mean(labeled_bound) + tf.reduce_mean(unlabeled_bound)
+    bound = labeled_weight * tf.reduce_mean(labeled_bound) + tf.reduce_mean(unlabeled_bound)
     return -bound - alpha * tf.reduce_mean(log_q_y)

@@ -46,6 +46,7 @@ class Config:
     marginalization: str = _flag("exact", "sum over the unknown class: exact or rao_blackwellised")
     samples: int = _flag(1, "samples of a and z per example and step")
     alpha: float | None = _flag(None, "weight of the classification term; by default 0.1 * training points / labels")
+    labeled_weight: float = _flag(1.0, "weight of the bound of labeled examples beside that of unlabeled ones")
     weight_prior: bool = _flag(True, "log N(W; 0, 1) of the weights W, once for the whole data set")
     adversarial_radius: float = _flag(
         0.0, "radius of a virtual adversarial term on unlabeled examples, in scaled features; 0 leaves it out"
@@ -151,6 +152,7 @@ def _check_numbers(config: Config) -> None:
         ("labels", config.labels, config.labels is None or config.labels >= 2, "at least 2"),
         ("hidden_units", units, all(unit >= 1 for unit in units), "at least 1 in every layer"),
         ("alpha", alpha, alpha is None or 0 <= alpha < inf, "a finite number, 0 or more"),
+        ("labeled_weight", config.labeled_weight, 0 <= config.labeled_weight < inf, "0 or more"),
         ("adversarial_radius", config.adversarial_radius, 0 <= config.adversarial_radius < inf, "0 or more"),
         ("adversarial_weight", config.adversarial_weight, 0 <= config.adversarial_weight < inf, "0 or more"),
         ("prior_matching", config.prior_matching, 0 <= config.prior_matching < inf, "0 or more"),

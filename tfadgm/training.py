@@ -46,10 +46,12 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
         marginalization=config.marginalization,
         samples=config.samples,
         alpha=ALPHA_SCALE * points / labels if config.alpha is None else config.alpha,
+        labeled_weight=config.labeled_weight,
         weight_prior=config.weight_prior / points,
         adversarial_radius=config.adversarial_radius,
         adversarial_weight=config.adversarial_weight,
         prior_matching=config.prior_matching,
+        clip_norm=config.clip_norm,
         seed=config.seed,
         **options,
     )
@@ -57,7 +59,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
     average = {"use_ema": True, "ema_momentum": config.weight_average} if config.weight_average else {}
     steps = steps_per_epoch(points, config.unlabeled_batch)
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate(config, steps), global_clipnorm=config.clip_norm, **average),
+        optimizer=keras.optimizers.Adam(learning_rate(config, steps), **average),
         jit_compile=config.jit_compile,
         steps_per_execution=steps_per_execution(steps),
     )

@@ -47,10 +47,12 @@ class SemiSupervisedModel(keras.Model):
         samples: samples S of a and z per example in training.
         prediction_samples: samples of a over which `predict` averages.
         alpha: weight of the classification term on the mean over labeled examples.
+        labeled_weight: weight of the bound of labeled examples beside that of unlabeled ones, means per example.
         weight_prior: weight of log N(W; 0, 1); 1 / N for N training points.
         adversarial_radius: of a virtual adversarial term on the unlabeled stream, in scaled features; 0 leaves it out.
         adversarial_weight: of that term.
         prior_matching: weight of KL(mean_x q(y|a,x) || p(y)); 0 leaves it out.
+        clip_norm: largest norm of the gradient of all weights together.
         seed: of the noise. The noise of a step depends on this and the step alone.
     """
 
@@ -72,10 +74,12 @@ class SemiSupervisedModel(keras.Model):
         samples: int = 1,
         prediction_samples: int = 16,
         alpha: float = 1.0,
+        labeled_weight: float = 1.0,
         weight_prior: float = 0.0,
         adversarial_radius: float = 0.0,
         adversarial_weight: float = 1.0,
         prior_matching: float = 0.0,
+        clip_norm: float = 5.0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -88,9 +92,9 @@ class SemiSupervisedModel(keras.Model):
         self.likelihood, self.draws, self.binarize = likelihood, draws if likelihood == "bernoulli" else 1, binarize
         self.marginalization = marginalization
         self.samples, self.prediction_samples = samples, prediction_samples
-        self.alpha, self.weight_prior, self.seed = alpha, weight_prior, seed
+        self.alpha, self.labeled_weight, self.weight_prior, self.seed = alpha, labeled_weight, weight_prior, seed
         self.adversarial_radius, self.adversarial_weight = adversarial_radius, adversarial_weight
-        self.prior_matching = prior_matching
+        self.prior_matching, self.clip_norm = prior_matching, clip_norm
         self.log_p_y = -math.log(classes)
         self.scaling = Scaling(feature_shape)
         self.train_metrics = [keras.metrics.Mean(name) for name in ("labeled_bound", "unlabeled_bound", "label_nll")]
@@ -182,11 +186,12 @@ class SemiSupervisedModel(keras.Model):
             labeled, log_q_y = self._labeled_terms(x_labeled, y, noise, "batch")
             noise = self.draw_noise(seeds[3], tf.shape(x_unlabeled)[0])
             unlabeled, logits = self._unlabeled_terms(x_unlabeled, noise, "update", STRATEGIES[self.marginalization])
-            loss = bounds.objective(labeled, unlabeled, log_q_y, self.alpha)
+            loss = bounds.objective(labeled, unlabeled, log_q_y, self.alpha, self.labeled_weight)
             kernels = [weight.value for weight in weights if weight.path.endswith("kernel")]
-            loss -= self.weight_prior * bounds.weight_log_prior(kernels)
+            loss -= self.weight_prior * bounds.weight_log_prior(*kernels)
             loss += self._regularisers(x_unlabeled, logits, noise.a, seeds[4])
-        self.optimizer.apply(tape.gradient(loss, [weight.value for weight in weights]), weights)
+        gradients = tape.gradient(loss, [weight.value for weight in weights])
+        self.optimizer.apply(bounds.clip_by_global_norm(gradients, self.clip_norm), weights)
         self._loss_tracker.update_state(loss)
         for metric, value in zip(self.train_metrics, (labeled, unlabeled, -log_q_y), strict=True):
             metric.update_state(value)
@@ -303,8 +308,8 @@ class SemiSupervisedModel(keras.Model):
     def get_config(self) -> dict[str, Any]:
         names = [
             "feature_shape", "classes", "latent_units", "hidden_units", "batch_norm", "likelihood", "draws", "binarize",
-            "marginalization", "samples", "prediction_samples", "alpha", "weight_prior", "adversarial_radius",
-            "adversarial_weight", "prior_matching", "seed",
+            "marginalization", "samples", "prediction_samples", "alpha", "labeled_weight", "weight_prior", "adversarial_radius",
+            "adversarial_weight", "prior_matching", "clip_norm", "seed",
         ]  # fmt: skip
         names += ["auxiliary_units"] * bool(self.auxiliary_units)
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
