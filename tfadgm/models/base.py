@@ -308,8 +308,8 @@ class SemiSupervisedModel(keras.Model):
     def get_config(self) -> dict[str, Any]:
         names = [
             "feature_shape", "classes", "latent_units", "hidden_units", "batch_norm", "likelihood", "draws", "binarize",
-            "marginalization", "samples", "prediction_samples", "alpha", "labeled_weight", "weight_prior", "adversarial_radius",
-            "adversarial_weight", "prior_matching", "clip_norm", "seed",
+            "marginalization", "samples", "prediction_samples", "alpha", "labeled_weight", "weight_prior",
+            "adversarial_radius", "adversarial_weight", "prior_matching", "clip_norm", "seed",
         ]  # fmt: skip
         names += ["auxiliary_units"] * bool(self.auxiliary_units)
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
