@@ -60,6 +60,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "full": FULL,
     "full, labeled weight 0.1": {**FULL, "labeled_weight": 0.1},
     "full, labeled weight 0.01": {**FULL, "labeled_weight": 0.01},
+    "full, alpha and adversarial weight 500": {**FULL, "alpha": 500.0, "adversarial_weight": 500.0},
+    "full, adversarial weight 200": {**FULL, "adversarial_weight": 200.0},
     "full, step size 3e-3": {**FULL, "learning_rate": 3e-3},
     "full, 20 labeled a step": {**FULL, "labeled_batch": 20},
 }

@@ -165,13 +165,23 @@ class SemiSupervisedModel(keras.Model):
 
     def draw_noise(self, seed: Any, rows: Any, samples: int | None = None) -> Noise:
         """The noise of `rows` examples by `seed`, int32 [2]; fixed and shared by all rows where `seed` is None."""
-        if seed is None:
-            seed, rows = (0, 0), 1
-        seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
         samples = self.samples if samples is None else samples
+        if seed is None:
+            return self.fixed_noise(samples)
+        seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
         a = tf.random.stateless_normal([samples, rows, self.auxiliary_units], seeds[0])
         z = tf.random.stateless_normal([samples, rows, self.latent_units], seeds[1])
         return Noise(a, z, seeds[2])
+
+    def fixed_noise(self, samples: int) -> Noise:
+        """Antithetic noise that all rows share: constants, because TensorFlow's draws differ inside XLA."""
+        random = np.random.default_rng(0)
+        a, z = (
+            random.standard_normal([(samples + 1) // 2, 1, units], np.float32)
+            for units in (self.auxiliary_units, self.latent_units)
+        )
+        a, z = (tf.constant(np.concatenate([half, -half])[:samples]) for half in (a, z))
+        return Noise(a, z, tf.constant([0, 0]))
 
     # Training and evaluation.
 
@@ -236,14 +246,8 @@ class SemiSupervisedModel(keras.Model):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Class probabilities [B, C], averaged over fixed antithetic samples of a that all rows share."""
         x = self.scaling(x)
-        a, _ = self.infer_auxiliary(x, self._fixed_noise().a)
+        a, _ = self.infer_auxiliary(x, self.fixed_noise(self.prediction_samples).a)
         return tf.reduce_mean(tf.nn.softmax(self.class_logits(x, a)), 0)
-
-    def _fixed_noise(self) -> Noise:
-        """Antithetic noise of `prediction_samples` samples that all rows share."""
-        half = self.draw_noise(None, 1, (self.prediction_samples + 1) // 2)
-        a, z = (tf.concat([part, -part], 0)[: self.prediction_samples] for part in (half.a, half.z))
-        return Noise(a, z, half.seed)
 
     def log_likelihood_bound(self, x: Any, batch_size: int = 64) -> np.ndarray:
         """An estimate of -U(x), nats of the scaled features, over fixed samples and every class; [N].
@@ -256,7 +260,7 @@ class SemiSupervisedModel(keras.Model):
 
     @tf.function(reduce_retracing=True)
     def _exact_bound(self, x: tf.Tensor) -> tf.Tensor:
-        return self._unlabeled_terms(self.scaling(x), self._fixed_noise(), "average", exact)[0]
+        return self._unlabeled_terms(self.scaling(x), self.fixed_noise(self.prediction_samples), "average", exact)[0]
 
     def generate(self, label: Any, seed: Any) -> tf.Tensor:
         """Examples [B, *features] of the classes `label` [B], the means of p(x|.), in the units of the data.
