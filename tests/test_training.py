@@ -11,10 +11,17 @@ from tfadgm.config import Config
 from tfadgm.data.sources import digits
 from tfadgm.data.split import choose_labels
 from tfadgm.errors import InputError, TrainingError
-from tfadgm.runs import run
+from tfadgm.runs import resumed_config, run
 from tfadgm.training import averaged_weights, build_model, train
 
-TINY = {"labels": 20, "epochs": 4, "hidden_units": (8,), "latent_units": 2, "auxiliary_units": 2}
+TINY = {
+    "labels": 20,
+    "epochs": 4,
+    "hidden_units": (8,),
+    "latent_units": 2,
+    "auxiliary_units": 2,
+    "jit_compile": False,  # compiling takes longer than these trainings
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +47,18 @@ def assert_same(left, right):
 
 
 @pytest.mark.parametrize(
-    ("model", "marginalization"), [("adgm", "exact"), ("sdgm", "rao_blackwellised"), ("m2", "rao_blackwellised")]
+    ("model", "marginalization", "choices"),
+    [
+        ("adgm", "exact", {"decay": 0.5}),
+        ("sdgm", "rao_blackwellised", {"jit_compile": True}),
+        ("m2", "rao_blackwellised", {}),
+    ],
 )
-def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(tmp_path, dataset, model, marginalization):
-    config = Config.for_dataset("digits", model=model, marginalization=marginalization, **TINY)
+def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(tmp_path, dataset, model, marginalization, choices):
+    config = Config.for_dataset("digits", model=model, marginalization=marginalization, **{**TINY, **choices})
     whole, _ = fit(config, dataset, tmp_path / "whole")
-    fit(dataclasses.replace(config, epochs=2), dataset, tmp_path / "parts")
+    shutil.copytree(tmp_path / "whole", tmp_path / "parts")
+    shutil.rmtree(tmp_path / "parts" / "checkpoint" / "00004")  # that of epoch 3 is left
     (
         tmp_path / "parts" / "checkpoint" / "partial"
     ).mkdir()  # what a kill leaves that comes while a checkpoint is written
@@ -55,6 +68,30 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(tmp_path, dataset, 
     assert [row["epoch"] for row in progress.history] == [1, 2, 3, 4]
     columns = [(tmp_path / name / "metrics.csv").read_text().splitlines()[0] for name in ("whole", "parts")]
     assert columns[0] == columns[1]
+
+
+def test_the_step_size_holds_and_then_falls_to_zero():
+    constant = Config(epochs=10, learning_rate=0.5)
+    assert training.learning_rate(constant, 100) == 0.5
+    decaying = training.learning_rate(dataclasses.replace(constant, decay=0.4), 100)
+    sizes = [float(decaying(step)) for step in (0, 300, 600, 800, 1000)]
+    np.testing.assert_allclose(sizes, [0.5, 0.5, 0.5, 0.25, 0.0], atol=1e-6)
+    assert float(training.learning_rate(dataclasses.replace(constant, decay=1.0), 100)(500)) == pytest.approx(0.25)
+
+
+def test_only_a_run_with_a_constant_step_size_can_be_lengthened(tmp_path):
+    for decay in (0.0, 0.5):
+        (tmp_path / "config.json").write_text(Config(epochs=4, decay=decay).to_json())
+        if decay:
+            with pytest.raises(InputError, match=r"Expected epochs=4 as in .* to resume. Received: epochs=9"):
+                resumed_config(tmp_path, {"epochs": 9})
+        else:
+            assert resumed_config(tmp_path, {"epochs": 9}).epochs == 9
+
+
+@pytest.mark.parametrize(("steps", "together"), [(1, 1), (13, 13), (23, 1), (600, 20)])
+def test_steps_without_python_divide_an_epoch(steps, together):
+    assert training.steps_per_execution(steps) == together
 
 
 def test_test_labels_change_nothing_but_the_reported_error(tmp_path, dataset):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfadgm.bounds import clip_by_global_norm
 from tfadgm.config import Config
 from tfadgm.data.sources import UNKNOWN, Dataset
 from tfadgm.data.streams import batch_indices
@@ -47,7 +48,8 @@ def _classifier_step(model: SemiSupervisedModel, x: tf.Tensor, y: tf.Tensor, ste
     weights = model.trainable_variables
     gradients = tape.gradient(loss, [weight.value for weight in weights])
     used = [(gradient, weight) for gradient, weight in zip(gradients, weights, strict=True) if gradient is not None]
-    model.optimizer.apply(*zip(*used, strict=True))
+    gradients, weights = zip(*used, strict=True)
+    model.optimizer.apply(clip_by_global_norm(gradients, model.clip_norm), weights)
 
 
 def label_spreading_error(dataset: Dataset, label_indices: np.ndarray) -> float:
