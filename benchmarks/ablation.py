@@ -63,6 +63,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "full, alpha and adversarial weight 500": {**FULL, "alpha": 500.0, "adversarial_weight": 500.0},
     "full, adversarial weight 200": {**FULL, "adversarial_weight": 200.0},
     "full, step size 3e-3": {**FULL, "learning_rate": 3e-3},
+    "full, step size 3e-3, labeled weight 0.1": {**FULL, "learning_rate": 3e-3, "labeled_weight": 0.1},
+    "full, step size 1e-2, labeled weight 0.1": {**FULL, "learning_rate": 1e-2, "labeled_weight": 0.1},
     "full, 20 labeled a step": {**FULL, "labeled_batch": 20},
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,17 +13,10 @@ import tensorflow as tf
 from tfadgm import bounds
 from tfadgm.marginalization import STRATEGIES, exact
 from tfadgm.networks import Bernoulli, Categorical, Conditional, Gaussian, Scaling, Statistics
+from tfadgm.noise import Noise, drawn_noise, fixed_noise
 from tfadgm.regularisers import prior_mismatch, virtual_adversarial
 
 MARGINAL_MOMENTUM = 0.9  # of the running mean of q(y|a,x), per step
-
-
-class Noise(NamedTuple):
-    """The noise of one pass: standard normal a [S, B or 1, A] and z [S, B or 1, Z], and a seed for drawn classes."""
-
-    a: tf.Tensor
-    z: tf.Tensor
-    seed: tf.Tensor
 
 
 class SemiSupervisedModel(keras.Model):
@@ -163,25 +156,14 @@ class SemiSupervisedModel(keras.Model):
         bound = marginalize(logits, class_bound, noise.seed) - log_q_a  # [S, B]
         return tf.reduce_mean(bound, 0), logits
 
-    def draw_noise(self, seed: Any, rows: Any, samples: int | None = None) -> Noise:
+    def draw_noise(self, seed: Any, rows: Any) -> Noise:
         """The noise of `rows` examples by `seed`, int32 [2]; fixed and shared by all rows where `seed` is None."""
-        samples = self.samples if samples is None else samples
-        if seed is None:
-            return self.fixed_noise(samples)
-        seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
-        a = tf.random.stateless_normal([samples, rows, self.auxiliary_units], seeds[0])
-        z = tf.random.stateless_normal([samples, rows, self.latent_units], seeds[1])
-        return Noise(a, z, seeds[2])
+        units = self.auxiliary_units, self.latent_units
+        return fixed_noise(self.samples, units) if seed is None else drawn_noise(seed, self.samples, rows, units)
 
-    def fixed_noise(self, samples: int) -> Noise:
-        """Antithetic noise that all rows share: constants, because TensorFlow's draws differ inside XLA."""
-        random = np.random.default_rng(0)
-        a, z = (
-            random.standard_normal([(samples + 1) // 2, 1, units], np.float32)
-            for units in (self.auxiliary_units, self.latent_units)
-        )
-        a, z = (tf.constant(np.concatenate([half, -half])[:samples]) for half in (a, z))
-        return Noise(a, z, tf.constant([0, 0]))
+    def prediction_noise(self) -> Noise:
+        """Fixed noise of `prediction_samples` samples."""
+        return fixed_noise(self.prediction_samples, (self.auxiliary_units, self.latent_units))
 
     # Training and evaluation.
 
@@ -246,7 +228,7 @@ class SemiSupervisedModel(keras.Model):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Class probabilities [B, C], averaged over fixed antithetic samples of a that all rows share."""
         x = self.scaling(x)
-        a, _ = self.infer_auxiliary(x, self.fixed_noise(self.prediction_samples).a)
+        a, _ = self.infer_auxiliary(x, self.prediction_noise().a)
         return tf.reduce_mean(tf.nn.softmax(self.class_logits(x, a)), 0)
 
     def log_likelihood_bound(self, x: Any, batch_size: int = 64) -> np.ndarray:
@@ -260,7 +242,7 @@ class SemiSupervisedModel(keras.Model):
 
     @tf.function(reduce_retracing=True)
     def _exact_bound(self, x: tf.Tensor) -> tf.Tensor:
-        return self._unlabeled_terms(self.scaling(x), self.fixed_noise(self.prediction_samples), "average", exact)[0]
+        return self._unlabeled_terms(self.scaling(x), self.prediction_noise(), "average", exact)[0]
 
     def generate(self, label: Any, seed: Any) -> tf.Tensor:
         """Examples [B, *features] of the classes `label` [B], the means of p(x|.), in the units of the data.
@@ -270,7 +252,7 @@ class SemiSupervisedModel(keras.Model):
         label = tf.convert_to_tensor(label)
         if tf.executing_eagerly() and not bool(tf.reduce_all((label >= 0) & (label < self.classes))):
             raise ValueError(f"Expected labels from 0 to {self.classes - 1}. Received: {label.numpy()}")
-        noise = self.draw_noise(seed, tf.shape(label)[0], samples=1)
+        noise = drawn_noise(seed, 1, tf.shape(label)[0], (self.auxiliary_units, self.latent_units))
         return self.scaling.invert(self.decode(noise.z[0], tf.one_hot(label, self.classes), noise.a[0]))
 
     def adapt(self, x: np.ndarray) -> None:
