@@ -5,13 +5,16 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help train test test-all check format lint type clean
+.PHONY: help train reproduce-mnist test test-all check format lint type clean
 
 help: ## what there is to make
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 train: $(VENV)/.ready ## train on the bundled digits, or as ARGS="--dataset moons" says
 	$(BIN)/python train.py $(ARGS)
+
+reproduce-mnist: $(VENV)/.ready ## train ADGM and SDGM on MNIST with 100 labels, five label seeds; hours, resumable
+	$(BIN)/python -m benchmarks.mnist $(ARGS)
 
 test: $(VENV)/.ready ## run the fast tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -31,7 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
     import tensorflow  # noqa: F401
 
-from tfadgm.config import PRESETS, Config
+from tfadgm.config import PRESETS, RECIPES, Config
 from tfadgm.errors import InputError, TrainingError
 from tfadgm.runs import format_report, resumed_config, run
 
@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     run_dir = None
     try:
         flags = vars(make_parser().parse_args(arguments))
-        run_dir, resume = flags.pop("run_dir"), flags.pop("resume")
+        run_dir, resume, recipe = flags.pop("run_dir"), flags.pop("resume"), flags.pop("recipe")
+        flags = RECIPES.get(recipe, {}) | flags
         if run_dir is None:
             run_dir = f"runs/{Config.for_dataset(**flags).name}"
         config = resumed_config(Path(run_dir), flags) if resume else Config.for_dataset(**flags)
@@ -71,6 +72,9 @@ def make_parser() -> Parser:
         flag = "--" + field.name.replace("_", "-")
         parser.add_argument(flag, help=text, default=argparse.SUPPRESS, **_parsing(types[field.name]))
     parser.add_argument("--run-dir", help="folder of the run (default: runs/<dataset>-<model>-<labels>-<seed>)")
+    parser.add_argument(
+        "--recipe", choices=RECIPES, help="paper: Maaløe et al. 2016 without additions (default: the preset)"
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run in its folder (default: a new run)")
     return parser
 

@@ -66,9 +66,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "full, step size 3e-3, labeled weight 0.1": {**FULL, "learning_rate": 3e-3, "labeled_weight": 0.1},
     "full, step size 1e-2, labeled weight 0.1": {**FULL, "learning_rate": 1e-2, "labeled_weight": 0.1},
     "full, step size 3e-3, labeled weight 0.1, 20 labeled a step": {
-        **FULL, "learning_rate": 3e-3, "labeled_weight": 0.1, "labeled_batch": 20},
+        **FULL,
+        "learning_rate": 3e-3,
+        "labeled_weight": 0.1,
+        "labeled_batch": 20,
+    },
     "full, step size 3e-3, labeled weight 0.1, decay over the last half": {
-        **FULL, "learning_rate": 3e-3, "labeled_weight": 0.1, "decay": 0.5},
+        **FULL,
+        "learning_rate": 3e-3,
+        "labeled_weight": 0.1,
+        "decay": 0.5,
+    },
     "full, 20 labeled a step": {**FULL, "labeled_batch": 20},
 }
 

@@ -26,18 +26,21 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 RUNS, RESULTS = ROOT / "runs" / "benchmark", ROOT / "results"
+PLAIN = ["--dataset", "mnist", "--recipe", "paper", "--learning-rate", "1e-3", "--weight-average", "0.999"]
 FLAGS: dict[str, list[str]] = {
     "digits": ["--dataset", "digits"],
     "moons": ["--dataset", "moons"],
-    "mnist": ["--dataset", "mnist", "--labels", "100", "--epochs", "25", "--marginalization", "exact"],
-    "mnist_epoch": ["--dataset", "mnist", "--labels", "100", "--epochs", "3", "--marginalization", "exact"],
+    "mnist": [*PLAIN, "--epochs", "25"],
+    "mnist_epoch": [*PLAIN, "--epochs", "3"],
+    "mnist_100_sdgm": ["--dataset", "mnist", "--model", "sdgm"],
+    "mnist_100_adgm": ["--dataset", "mnist", "--model", "adgm"],
 }
 SEEDS = {"digits": range(10), "moons": range(10), "mnist": range(3), "mnist_epoch": range(1)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=FLAGS)
+    parser.add_argument("name", choices=SEEDS)
     parser.add_argument("--seeds", type=int, nargs="+", help="label seeds to run now (default: all)")
     arguments = parser.parse_args()
     for seed in arguments.seeds or SEEDS[arguments.name]:
@@ -62,8 +65,11 @@ def main() -> None:
     print(json.dumps(result["mean"], indent=2))
 
 
-def train(name: str, seed: int) -> None:
+def train(name: str, seed: int, threads: int | None = None) -> None:
     """One run in `runs/benchmark/<name>-<seed>`, with how it was made in `benchmark.json`."""
+    environment = dict(os.environ)
+    if threads:
+        environment |= {f"TF_NUM_{kind}OP_THREADS": str(threads) for kind in ("INTRA", "INTER")}
     folder = RUNS / f"{name}-{seed}"
     record = folder / "benchmark.json"
     if record.exists():
@@ -71,7 +77,7 @@ def train(name: str, seed: int) -> None:
     resume = ["--resume"] if (folder / "checkpoint").exists() else []
     command = [sys.executable, "train.py", *FLAGS[name], "--seed", str(seed), "--run-dir", str(folder), *resume]
     started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"benchmarks.seeds: {' '.join(command)} ended with status {status}")
@@ -79,7 +85,7 @@ def train(name: str, seed: int) -> None:
         "commit": commit(),
         "whole_process_seconds": round(time.perf_counter() - started, 1),
         "peak_memory_mib": round(usage.ru_maxrss / 1024),
-        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all"),
+        "threads": environment.get("TF_NUM_INTRAOP_THREADS", "all"),
     }
     if resume:
         made |= {"whole_process_seconds": None, "peak_memory_mib": None}  # of the last part only

@@ -25,9 +25,11 @@ from benchmarks.seeds import RESULTS, ROOT, commit, machine
 
 REPEATS, LEAST_SECONDS = 15, 2.0
 PEAK_SIZE = 2048
+KINDS = "exact", "rao_blackwellised"
 CASES: list[dict[str, Any]] = [
-    *({"model": model, "marginalization": kind} for model in ("sdgm", "adgm", "m2") for kind in ("exact", "rao_blackwellised")),
+    *({"model": model, "marginalization": kind} for model in ("sdgm", "adgm", "m2") for kind in KINDS),
     {"adversarial_radius": 4.0, "prior_matching": 10.0},
+    {"adversarial_radius": 4.0, "prior_matching": 10.0, "labeled_batch": 20},
     {"jit_compile": False, "marginalization": "exact"},
     {"jit_compile": False},
     *({"classes": classes, "marginalization": "exact"} for classes in (2, 100, 1000)),
@@ -35,8 +37,8 @@ CASES: list[dict[str, Any]] = [
     *({"labeled_batch": batch, "unlabeled_batch": batch} for batch in (25, 50, 200, 400)),
 ]  # fmt: skip
 DEFAULTS = {
-    "model": "sdgm", "marginalization": "rao_blackwellised", "classes": 10, "labeled_batch": 100, "unlabeled_batch": 100,
-    "adversarial_radius": 0.0, "prior_matching": 0.0, "jit_compile": True,
+    "model": "sdgm", "marginalization": "rao_blackwellised", "classes": 10, "labeled_batch": 100,
+    "unlabeled_batch": 100, "adversarial_radius": 0.0, "prior_matching": 0.0, "jit_compile": True,
 }  # fmt: skip
 
 
