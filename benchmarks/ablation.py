@@ -30,6 +30,7 @@ HELD_OUT = 10_000
 PLAIN = {"model": "sdgm", "marginalization": "rao_blackwellised", "labels": 100, "epochs": 20}
 ADDED = {"adversarial_radius": 4.0, "prior_matching": 10.0}
 FULL = {**ADDED, "adversarial_weight": 50.0}
+BEST = {**FULL, "learning_rate": 3e-3, "labeled_weight": 0.1}
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "exact": {"marginalization": "exact"},
@@ -59,25 +60,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "adgm, radius 4, prior matching 10": {"model": "adgm", **ADDED},
     "full": FULL,
     "full, labeled weight 0.1": {**FULL, "labeled_weight": 0.1},
-    "full, labeled weight 0.01": {**FULL, "labeled_weight": 0.01},
-    "full, alpha and adversarial weight 500": {**FULL, "alpha": 500.0, "adversarial_weight": 500.0},
-    "full, adversarial weight 200": {**FULL, "adversarial_weight": 200.0},
     "full, step size 3e-3": {**FULL, "learning_rate": 3e-3},
-    "full, step size 3e-3, labeled weight 0.1": {**FULL, "learning_rate": 3e-3, "labeled_weight": 0.1},
-    "full, step size 1e-2, labeled weight 0.1": {**FULL, "learning_rate": 1e-2, "labeled_weight": 0.1},
-    "full, step size 3e-3, labeled weight 0.1, 20 labeled a step": {
-        **FULL,
-        "learning_rate": 3e-3,
-        "labeled_weight": 0.1,
-        "labeled_batch": 20,
-    },
-    "full, step size 3e-3, labeled weight 0.1, decay over the last half": {
-        **FULL,
-        "learning_rate": 3e-3,
-        "labeled_weight": 0.1,
-        "decay": 0.5,
-    },
-    "full, 20 labeled a step": {**FULL, "labeled_batch": 20},
+    "best": BEST,
+    "best, decay over the last half": {**BEST, "decay": 0.5},
+    "best, 20 labeled a step": {**BEST, "labeled_batch": 20},
+    "best, step size 1e-2": {**BEST, "learning_rate": 1e-2},
+    "best, not binarised": {**BEST, "binarize": False, "decay": 0.5},
+    "best, adgm": {**BEST, "model": "adgm", "decay": 0.5},
+    "best, adversarial weight 200": {**BEST, "adversarial_weight": 200.0, "decay": 0.5},
+    "best, 40 + 200 a step": {**BEST, "labeled_batch": 40, "unlabeled_batch": 200, "decay": 0.5},
 }
 
 
