@@ -65,6 +65,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "best, decay over the last half": {**BEST, "decay": 0.5},
     "best, 20 labeled a step": {**BEST, "labeled_batch": 20},
     "best, step size 1e-2": {**BEST, "learning_rate": 1e-2},
+    "best, 20 labeled a step, decay, no prior matching": {
+        **BEST, "labeled_batch": 20, "decay": 0.5, "prior_matching": 0.0},
+    "best, 20 labeled a step, decay, prior matching 1": {
+        **BEST, "labeled_batch": 20, "decay": 0.5, "prior_matching": 1.0},
+    "best, adgm, 20 labeled a step, decay, no prior matching": {
+        **BEST, "model": "adgm", "labeled_batch": 20, "decay": 0.5, "prior_matching": 0.0},
     "best, not binarised": {**BEST, "binarize": False, "decay": 0.5},
     "best, adgm": {**BEST, "model": "adgm", "decay": 0.5},
     "best, adversarial weight 200": {**BEST, "adversarial_weight": 200.0, "decay": 0.5},
