@@ -31,6 +31,7 @@ PLAIN = {"model": "sdgm", "marginalization": "rao_blackwellised", "labels": 100,
 ADDED = {"adversarial_radius": 4.0, "prior_matching": 10.0}
 FULL = {**ADDED, "adversarial_weight": 50.0}
 BEST = {**FULL, "learning_rate": 3e-3, "labeled_weight": 0.1}
+GREY = {**BEST, "labeled_batch": 20, "decay": 0.5, "binarize": False}
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "exact": {"marginalization": "exact"},
@@ -72,6 +73,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "best, adgm, 20 labeled a step, decay, no prior matching": {
         **BEST, "model": "adgm", "labeled_batch": 20, "decay": 0.5, "prior_matching": 0.0},
     "best, not binarised": {**BEST, "binarize": False, "decay": 0.5},
+    "grey": GREY,
+    "grey, prior matching 1": {**GREY, "prior_matching": 1.0},
+    "grey, no prior matching": {**GREY, "prior_matching": 0.0},
+    "grey, adgm": {**GREY, "model": "adgm"},
+    "grey, adversarial weight 200": {**GREY, "adversarial_weight": 200.0},
+    "grey, radius 2": {**GREY, "adversarial_radius": 2.0},
+    "grey, radius 6": {**GREY, "adversarial_radius": 6.0},
+    "grey, 4 draws": {**GREY, "draws": 4},
     "best, adgm": {**BEST, "model": "adgm", "decay": 0.5},
     "best, adversarial weight 200": {**BEST, "adversarial_weight": 200.0, "decay": 0.5},
     "best, 40 + 200 a step": {**BEST, "labeled_batch": 40, "unlabeled_batch": 200, "decay": 0.5},
