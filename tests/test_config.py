@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tfadgm.config import DATASETS, Config
+from tfadgm.config import DATASETS, RECIPES, Config
 from tfadgm.errors import InputError
 
 
@@ -15,6 +15,16 @@ def test_presets_are_valid_and_survive_json(dataset):
 
 def test_choices_override_the_preset():
     assert Config.for_dataset("digits", labels=20).labels == 20
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_papers_recipe_adds_nothing_to_the_paper(dataset):
+    config = Config.for_dataset(dataset, **RECIPES["paper"])
+    for addition in (
+        "adversarial_radius", "prior_matching", "labeled_weight", "draws", "binarize", "decay", "alpha", "weight_prior",
+    ):  # fmt: skip
+        assert getattr(config, addition) == getattr(Config(), addition)
+    assert config.marginalization == "exact"
 
 
 def test_every_field_has_a_help_text():
