@@ -123,7 +123,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for row in rows:
         fields = {**plain, **row["config"]}
-        changed = [f"{name} {value}" for name, value in fields.items() if name != "seed" and value != plain[name]]
+        changed = [
+            f"{name} {value}" for name, value in fields.items() if name != "seed" and value != plain.get(name, value)
+        ]
         at = [f"{row['errors'][epoch]:.2f}" if epoch < len(row["errors"]) else "" for epoch in (4, 9, 19)]
         lines.append(
             f"| {', '.join(changed) or '(plain)'} | {row['seed']} | {' | '.join(at)} | {row['errors'][-1]:.2f} | "

@@ -30,15 +30,15 @@ CASES: list[dict[str, Any]] = [
     *({"model": model, "marginalization": kind} for model in ("sdgm", "adgm", "m2") for kind in KINDS),
     {"adversarial_radius": 4.0, "prior_matching": 10.0},
     {"adversarial_radius": 4.0, "prior_matching": 10.0, "labeled_batch": 20},
-    {"jit_compile": False, "marginalization": "exact"},
-    {"jit_compile": False},
+    {"xla": False, "marginalization": "exact"},
+    {"xla": False},
     *({"classes": classes, "marginalization": "exact"} for classes in (2, 100, 1000)),
     *({"classes": classes} for classes in (2, 100, 1000)),
     *({"labeled_batch": batch, "unlabeled_batch": batch} for batch in (25, 50, 200, 400)),
 ]  # fmt: skip
 DEFAULTS = {
     "model": "sdgm", "marginalization": "rao_blackwellised", "classes": 10, "labeled_batch": 100,
-    "unlabeled_batch": 100, "adversarial_radius": 0.0, "prior_matching": 0.0, "jit_compile": True,
+    "unlabeled_batch": 100, "adversarial_radius": 0.0, "prior_matching": 0.0, "xla": True,
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ FEATURES, CLASSES = 6, 3
 def make_model(kind: str, **options) -> SemiSupervisedModel:
     """A model of [2, 3] features and three classes, small enough for brute force."""
     keras.utils.set_random_seed(0)
-    defaults = {"hidden_units": (8, 7), "latent_units": 2, "likelihood": "bernoulli"}
+    defaults = {"hidden_units": (8, 7), "latent_units": 2, "likelihood": "bernoulli", "xla": False}
     if kind != "M2":
         defaults["auxiliary_units"] = 2
     return getattr(tfadgm, kind)((2, 3), CLASSES, **{**defaults, **options})

@@ -27,7 +27,7 @@ TINY = [
     "2",
     "--unlabeled-batch",
     "400",
-    "--no-jit-compile",
+    "--no-xla",
 ]
 
 

@@ -20,7 +20,7 @@ TINY = {
     "hidden_units": (8,),
     "latent_units": 2,
     "auxiliary_units": 2,
-    "jit_compile": False,  # compiling takes longer than these trainings
+    "xla": False,  # compiling takes longer than these trainings
 }
 
 
@@ -50,7 +50,7 @@ def assert_same(left, right):
     ("model", "marginalization", "choices"),
     [
         ("adgm", "exact", {"decay": 0.5}),
-        ("sdgm", "rao_blackwellised", {"jit_compile": True}),
+        ("sdgm", "rao_blackwellised", {"xla": True}),
         ("m2", "rao_blackwellised", {}),
     ],
 )

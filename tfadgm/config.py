@@ -64,7 +64,7 @@ class Config:
         0.999, "momentum per step of the averaged weights, which are the trained model; 0 turns it off"
     )
     clip_norm: float = _flag(5.0, "largest norm of the gradient of all weights together")
-    jit_compile: bool = _flag(True, "compile the training step with XLA: seconds at the start, faster steps")
+    xla: bool = _flag(True, "compile the training step with XLA: seconds at the start, faster steps")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden_units", tuple(self.hidden_units))

@@ -53,6 +53,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
         prior_matching=config.prior_matching,
         clip_norm=config.clip_norm,
         seed=config.seed,
+        xla=config.xla,
         **options,
     )
     model.adapt(dataset.x)
@@ -60,7 +61,6 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
     steps = steps_per_epoch(points, config.unlabeled_batch)
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate(config, steps), **average),
-        jit_compile=config.jit_compile,
         steps_per_execution=steps_per_execution(steps),
     )
     model.optimizer.build(model.trainable_variables)

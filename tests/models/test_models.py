@@ -199,8 +199,9 @@ def stream(x: np.ndarray, y: np.ndarray, unlabeled: np.ndarray) -> tf.data.Datas
 @ALL
 @pytest.mark.parametrize(("marginalization", "samples"), [("exact", 3), ("rao_blackwellised", 1)])
 def test_fit_learns(kind, marginalization, samples, x, y):
-    model = make_model(kind, marginalization=marginalization, samples=samples, alpha=2.0, weight_prior=1e-3)
-    model.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=marginalization == "rao_blackwellised")
+    xla = marginalization == "rao_blackwellised"
+    model = make_model(kind, marginalization=marginalization, samples=samples, alpha=2.0, weight_prior=1e-3, xla=xla)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2))
     history = model.fit(stream(x, y, x), epochs=3, steps_per_epoch=20, verbose=0, shuffle=False).history
     assert set(history) == {"loss", "labeled_bound", "unlabeled_bound", "label_nll"}
     assert history["loss"][-1] < history["loss"][0]
@@ -215,7 +216,7 @@ def test_averages_of_batch_normalisation_belong_to_the_unlabeled_stream(kind, x,
         model = make_model(kind)
         before = [weight.numpy() for layer in model._flatten_layers() if isinstance(layer, BatchNorm)
                   for weight in (layer.mean, layer.variance)]  # fmt: skip
-        model.compile(optimizer=keras.optimizers.SGD(0.0), jit_compile=False)
+        model.compile(optimizer=keras.optimizers.SGD(0.0))
         model.fit(stream(labeled, y, x), steps_per_epoch=1, verbose=0, shuffle=False)
         after = [weight.numpy() for layer in model._flatten_layers() if isinstance(layer, BatchNorm)
                  for weight in (layer.mean, layer.variance)]  # fmt: skip
@@ -234,7 +235,7 @@ def test_generation_in_evaluation_mode_gives_the_learned_classes(kind):
     labels = np.repeat(np.arange(3), 40)
     points = np.abs(patterns[labels] - (generator.random([120, 2, 3]) < 0.05)).astype(np.float32)
     model = make_model(kind, alpha=1.0, hidden_units=(32, 32))
-    model.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2))
     model.fit(stream(points[::4], labels[::4], points), steps_per_epoch=400, verbose=0, shuffle=False)
     generated = model.generate(np.repeat(np.arange(3), 200), (0, 1)).numpy().reshape(3, 200, 2, 3)
     np.testing.assert_allclose(generated.mean(1), np.abs(patterns - 0.05), atol=0.15)
@@ -243,24 +244,26 @@ def test_generation_in_evaluation_mode_gives_the_learned_classes(kind):
 
 LOAD = """
 import sys, keras, numpy as np, tfadgm
-model = keras.models.load_model(sys.argv[1])
-x = np.load(sys.argv[2])
-np.savez(sys.argv[3], p=model.predict(x, batch_size=2, verbose=0), bound=model.log_likelihood_bound(x),
-         generated=model.generate([0, 1], (5, 6)).numpy(), steps=int(model.optimizer.iterations))
+folder, *kinds = sys.argv[1:]
+x = np.load(f"{folder}/x.npy")
+for kind in kinds:
+    model = keras.models.load_model(f"{folder}/{kind}.keras")
+    np.savez(f"{folder}/{kind}.npz", p=model.predict(x, batch_size=2, verbose=0), bound=model.log_likelihood_bound(x),
+             generated=model.generate([0, 1], (5, 6)).numpy(), steps=int(model.optimizer.iterations))
 """
 
 
 def test_files_load_in_a_new_process(tmp_path, x, y):
-    for kind in LOG_WEIGHTS:
-        model = randomise(make_model(kind, likelihood="gaussian"))
+    trained = {kind: randomise(make_model(kind, likelihood="gaussian")) for kind in LOG_WEIGHTS}
+    np.save(tmp_path / "x.npy", x)
+    for kind, model in trained.items():
         model.adapt(x + np.arange(5)[:, None, None])
         model.compile(optimizer="adam")
         model.fit(stream(x, y, x), steps_per_epoch=2, verbose=0, shuffle=False)
         model.save(tmp_path / f"{kind}.keras")
-        np.save(tmp_path / "x.npy", x)
-        files = [str(tmp_path / name) for name in (f"{kind}.keras", "x.npy", f"{kind}.npz")]
-        subprocess.run([sys.executable, "-c", LOAD, *files], check=True, capture_output=True)
-        with np.load(files[2]) as loaded:
+    subprocess.run([sys.executable, "-c", LOAD, str(tmp_path), *trained], check=True, capture_output=True)
+    for kind, model in trained.items():
+        with np.load(tmp_path / f"{kind}.npz") as loaded:
             np.testing.assert_allclose(loaded["p"], model.predict(x, verbose=0), atol=1e-6)
             np.testing.assert_allclose(loaded["bound"], model.log_likelihood_bound(x), rtol=1e-5)
             np.testing.assert_allclose(loaded["generated"], model.generate([0, 1], (5, 6)).numpy(), rtol=1e-5)
