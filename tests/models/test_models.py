@@ -242,6 +242,13 @@ def test_generation_in_evaluation_mode_gives_the_learned_classes(kind):
     assert model.evaluate(points, labels, verbose=0, return_dict=True)["error"] < 5
 
 
+@ALL
+def test_prediction_is_the_same_inside_xla(kind, x):
+    """TensorFlow's seeded draws are not: the noise of prediction is constant."""
+    model = randomise(make_model(kind))
+    np.testing.assert_allclose(tf.function(model, jit_compile=True)(x), model(x), atol=1e-6)
+
+
 LOAD = """
 import sys, keras, numpy as np, tfadgm
 folder, *kinds = sys.argv[1:]
