@@ -19,6 +19,13 @@ def test_class_bound_in_closed_form():
     np.testing.assert_allclose(value, np.array([1.1, 2.2]) - 0.5 - kl, rtol=1e-5)
 
 
+def test_a_kl_weight_scales_the_divergences_alone():
+    q, log_p_a = gaussian(MEAN, DEVIATION), tf.constant([0.1, 0.2])
+    full, none, part = (bounds.class_bound(tf.constant([1.0, 2.0]), -0.5, q, log_p_a, weight) for weight in (1, 0, 0.3))
+    np.testing.assert_allclose(none, [0.5, 1.5])
+    np.testing.assert_allclose(part, 0.3 * full + 0.7 * none, rtol=1e-5)
+
+
 def test_class_bound_by_monte_carlo():
     """The exact divergence equals the mean of log p(z) - log q(z) over samples (5 standard errors)."""
     q = gaussian(MEAN, DEVIATION)

@@ -53,16 +53,16 @@ def test_options_change_the_loss_by_their_terms(kind, x):
     plain, both = (
         randomise(make_model(kind, **options)) for options in ({}, {"prior_matching": 2.0, "adversarial_radius": 0.5})
     )
-    rows, noise, seed = plain.scaling(x), plain.draw_noise([1, 2], 5), tf.constant([3, 4])
-    a, _ = plain.infer_auxiliary(rows, noise.a, "batch")
-    logits = plain.class_logits(rows, a, "batch")
-    assert float(plain._regularisers(rows, logits, noise.a, seed)) == 0.0
+    rows, sweep, seed = plain.scaling(x), plain.sweep([1, 2], 5, "batch"), tf.constant([3, 4])
+    a, _ = plain.infer_auxiliary(rows, sweep)
+    logits = plain.class_logits(rows, a, sweep)
+    assert float(plain._regularisers(rows, logits, sweep, seed)) == 0.0
 
     def classify(x):
-        return plain.class_logits(x, plain.infer_auxiliary(x, noise.a, "batch")[0], "batch")
+        return plain.class_logits(x, plain.infer_auxiliary(x, sweep)[0], sweep)
 
     before = both.class_marginal.numpy()
-    value = float(both._regularisers(rows, logits, noise.a, seed))
+    value = float(both._regularisers(rows, logits, sweep, seed))
     marginal = 0.9 * before + 0.1 * tf.reduce_mean(tf.nn.softmax(logits), [0, 1]).numpy()
     np.testing.assert_allclose(both.class_marginal, marginal, rtol=1e-5)
     adversarial = tf.reduce_mean(virtual_adversarial(classify, rows, logits, 0.5, seed))

@@ -23,14 +23,19 @@ def reparameterize(q: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
 
 
 def class_bound(
-    log_p_x: tf.Tensor, log_p_y: float, q_z: tfd.Distribution, log_p_a: tf.Tensor | float = 0.0
+    log_p_x: tf.Tensor,
+    log_p_y: float,
+    q_z: tfd.Distribution,
+    log_p_a: tf.Tensor | float = 0.0,
+    kl_weight: tf.Tensor | float = 1.0,
 ) -> tf.Tensor:
     """-L(x,y,a) = E_q(z)[log p(x|.) + log p(a|.)] + log p(y) - KL(q(z|.) || p(z)), the expectation sampled.
 
     The KL divergence is exact, so only the densities at the sample are noisy (Maaløe et al. 2016, eq. 8).
+    `kl_weight` scales it and log p(a|.), the prior's part in the divergence of a (Sønderby et al. 2016).
     """
     kl_z = tfd.kl_divergence(q_z, standard_normal(q_z.event_shape[0]))
-    return log_p_x + log_p_a + log_p_y - kl_z
+    return log_p_x + log_p_y + kl_weight * (log_p_a - kl_z)
 
 
 def sum_of_squares(weights: Sequence[tf.Tensor]) -> tf.Tensor:

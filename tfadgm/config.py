@@ -63,6 +63,7 @@ class Config:
     weight_average: float = _flag(
         0.999, "momentum per step of the averaged weights, which are the trained model; 0 turns it off"
     )
+    warm_up: int = _flag(0, "epochs in which the weight of the KL divergences of z and a grows from 0 to 1")
     clip_norm: float = _flag(5.0, "largest norm of the gradient of all weights together")
     xla: bool = _flag(True, "compile the training step with XLA: seconds at the start, faster steps")
 
@@ -167,6 +168,7 @@ def _check_numbers(config: Config) -> None:
         ("adversarial_radius", config.adversarial_radius, 0 <= config.adversarial_radius < inf, "0 or more"),
         ("adversarial_weight", config.adversarial_weight, 0 <= config.adversarial_weight < inf, "0 or more"),
         ("prior_matching", config.prior_matching, 0 <= config.prior_matching < inf, "0 or more"),
+        ("warm_up", config.warm_up, config.warm_up >= 0, "0 or more"),
         ("decay", config.decay, 0 <= config.decay <= 1, "from 0 to 1"),
         ("learning_rate", config.learning_rate, 0 < config.learning_rate < inf, "above 0"),
         ("weight_average", config.weight_average, 0 <= config.weight_average < 1, "from 0 to below 1"),

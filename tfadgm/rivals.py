@@ -42,8 +42,9 @@ def _classifier_step(model: SemiSupervisedModel, x: tf.Tensor, y: tf.Tensor, ste
     seeds = tf.random.split(tf.stack([tf.constant(model.seed), tf.cast(step, tf.int32)]), 2)
     x = model.training_input(x, seeds[0])
     with tf.GradientTape() as tape:
-        a, _ = model.infer_auxiliary(x, model.draw_noise(seeds[1], tf.shape(x)[0]).a, "update")
-        log_q_y = tf.nn.log_softmax(model.class_logits(x, a, "update"))  # [S, B, C]
+        sweep = model.sweep(seeds[1], tf.shape(x)[0], "update")
+        a, _ = model.infer_auxiliary(x, sweep)
+        log_q_y = tf.nn.log_softmax(model.class_logits(x, a, sweep))  # [S, B, C]
         loss = -tf.reduce_mean(tf.reduce_sum(tf.one_hot(y, model.classes) * log_q_y, -1))
     weights = model.trainable_variables
     gradients = tape.gradient(loss, [weight.value for weight in weights])

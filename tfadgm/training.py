@@ -33,6 +33,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
     """The compiled model of `config` for training points of `dataset`, `labels` of them labeled."""
     keras.utils.set_random_seed(config.seed)
     points = len(dataset.x)
+    steps = steps_per_epoch(points, config.unlabeled_batch)
     options: dict[str, Any] = {} if config.model == "m2" else {"auxiliary_units": config.auxiliary_units}
     model = getattr(models, config.model.upper())(
         dataset.x.shape[1:],
@@ -51,6 +52,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
         adversarial_radius=config.adversarial_radius,
         adversarial_weight=config.adversarial_weight,
         prior_matching=config.prior_matching,
+        warm_up=config.warm_up * steps,
         clip_norm=config.clip_norm,
         seed=config.seed,
         xla=config.xla,
@@ -58,7 +60,6 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
     )
     model.adapt(dataset.x)
     average = {"use_ema": True, "ema_momentum": config.weight_average} if config.weight_average else {}
-    steps = steps_per_epoch(points, config.unlabeled_batch)
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate(config, steps), **average),
         steps_per_execution=steps_per_execution(steps),

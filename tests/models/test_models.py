@@ -11,7 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 from tests.conftest import CLASSES, make_model, randomise
 from tfadgm import models
-from tfadgm.models.base import SemiSupervisedModel
+from tfadgm.models.semi_supervised import SemiSupervisedModel
 from tfadgm.networks import BatchNorm
 
 PRIOR = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
@@ -72,13 +72,13 @@ def test_labeled_bound_by_monte_carlo(kind, likelihood, x, y):
 def test_unlabeled_bound_is_the_loop_over_classes(kind, statistics, x):
     """sum_y q(y|a,x) (-L(x,y,a) - log q(y|a,x)) - log q(a|x), one class at a time."""
     model = randomise(make_model(kind, batch_norm=statistics == "average"))
-    noise, rows = model.draw_noise([1, 2], 5), model.scaling(x)
-    a, log_q_a = model.infer_auxiliary(rows, noise.a, statistics)
-    q = tf.nn.softmax(model.class_logits(rows, a, statistics)).numpy()[0]
+    sweep, rows = model.sweep([1, 2], 5, statistics), model.scaling(x)
+    a, log_q_a = model.infer_auxiliary(rows, sweep)
+    q = tf.nn.softmax(model.class_logits(rows, a, sweep)).numpy()[0]
     expected = -log_q_a.numpy()[0]
     for label in range(CLASSES):
         one_hot = tf.one_hot(np.full([1, 1, 5], label), CLASSES)
-        bound = model.class_bound(rows, a, one_hot, noise.z, statistics).numpy()[0, 0]
+        bound = model.class_bound(rows, a, one_hot, sweep).numpy()[0, 0]
         expected += q[:, label] * (bound - np.log(q[:, label]))
     np.testing.assert_allclose(model.unlabeled_bound(x, seed=[1, 2], statistics=statistics), expected, rtol=1e-4)
 
@@ -171,11 +171,11 @@ def test_evaluate_counts_errors(kind, x, y):
 def test_draws_multiply_the_bernoulli_likelihood(likelihood, x, y):
     """Four draws score four times log p(x|.); a Gaussian feature stands for itself."""
     one, four = (randomise(make_model("M2", likelihood=likelihood, draws=draws)) for draws in (1, 4))
-    rows, noise = one.scaling(x), one.draw_noise([1, 2], 5)
+    rows, sweep = one.scaling(x), one.sweep([1, 2], 5)
     one_hot = tf.one_hot(y, CLASSES)[None, None]
     q_z = one.q_z_xy.distribution(rows, one_hot)
-    log_p_x = one.p_x_zy.distribution(q_z.mean() + q_z.stddev() * noise.z, one_hot).log_prob(rows)
-    gap = four.class_bound(rows, None, one_hot, noise.z) - one.class_bound(rows, None, one_hot, noise.z)
+    log_p_x = one.p_x_zy.distribution(q_z.mean() + q_z.stddev() * sweep.noise_z, one_hot).log_prob(rows)
+    gap = four.class_bound(rows, None, one_hot, sweep) - one.class_bound(rows, None, one_hot, sweep)
     np.testing.assert_allclose(gap, 3 * log_p_x if likelihood == "bernoulli" else 0 * log_p_x, rtol=1e-3, atol=1e-4)
 
 
@@ -206,6 +206,21 @@ def test_fit_learns(kind, marginalization, samples, x, y):
     assert set(history) == {"loss", "labeled_bound", "unlabeled_bound", "label_nll"}
     assert history["loss"][-1] < history["loss"][0]
     assert history["label_nll"][-1] < history["label_nll"][0]
+
+
+@ALL
+def test_warm_up_raises_the_weight_of_the_divergences(kind, x, y):
+    """A bound in training lies between the one without divergences, at the first step, and the whole one at last."""
+    model = randomise(make_model(kind, warm_up=4, batch_norm=False))
+    model.compile(optimizer=keras.optimizers.SGD(0.0))
+    model.optimizer.build(model.trainable_variables)
+    rows, seeds = model.scaling(x), tf.random.split(tf.constant([0, 1]), 5)
+    sweep = model.sweep(seeds[2], 5, "batch")
+    none, full = (model._labeled_terms(rows, y, sweep._replace(kl_weight=weight))[0] for weight in (0.0, 1.0))
+    for step, weight in enumerate([0.0, 0.25, 0.5, 0.75, 1.0, 1.0]):
+        model.optimizer.iterations.assign(step)
+        labeled = model.training_terms({"labeled": (x, y), "unlabeled": x}, seeds)[1][0]
+        np.testing.assert_allclose(labeled, weight * full + (1 - weight) * none, rtol=1e-5)
 
 
 @ALL

@@ -5,8 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfadgm.bounds import reparameterize
-from tfadgm.models.base import SemiSupervisedModel
-from tfadgm.networks import Conditional, Statistics
+from tfadgm.models.semi_supervised import SemiSupervisedModel
+from tfadgm.networks import Conditional
+from tfadgm.sweep import Sweep
 
 
 class AuxiliaryModel(SemiSupervisedModel):
@@ -15,12 +16,10 @@ class AuxiliaryModel(SemiSupervisedModel):
     q_a_x: Conditional
     q_y_ax: Conditional
 
-    def infer_auxiliary(
-        self, x: tf.Tensor, noise: tf.Tensor, statistics: Statistics = "average"
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        q_a = self.q_a_x.distribution(x, statistics=statistics)
-        a = reparameterize(q_a, noise)  # [S, B, A]
+    def infer_auxiliary(self, x: tf.Tensor, sweep: Sweep) -> tuple[tf.Tensor, tf.Tensor]:
+        q_a = self.q_a_x.distribution(x, statistics=sweep.statistics)
+        a = reparameterize(q_a, sweep.noise_a)  # [S, B, A]
         return a, q_a.log_prob(a)
 
-    def class_logits(self, x: tf.Tensor, a: tf.Tensor, statistics: Statistics = "average") -> tf.Tensor:
-        return self.q_y_ax(a, x, statistics=statistics)
+    def class_logits(self, x: tf.Tensor, a: tf.Tensor, sweep: Sweep) -> tf.Tensor:
+        return self.q_y_ax(a, x, statistics=sweep.statistics)

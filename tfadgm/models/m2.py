@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from tfadgm.bounds import class_bound, reparameterize
-from tfadgm.models.base import SemiSupervisedModel
-from tfadgm.networks import Statistics
+from tfadgm.models.semi_supervised import SemiSupervisedModel
+from tfadgm.sweep import Sweep
 
 
 @keras.saving.register_keras_serializable("tfadgm")
@@ -31,24 +31,21 @@ class M2(SemiSupervisedModel):
         self.p_x_zy = self.observation(features, latent, classes)
         self.build()
 
-    def infer_auxiliary(
-        self, x: tf.Tensor, noise: tf.Tensor, statistics: Statistics = "average"
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def infer_auxiliary(self, x: tf.Tensor, sweep: Sweep) -> tuple[tf.Tensor, tf.Tensor]:
         """The empty variable: [S, B, 0], with log-density 0."""
-        a = tf.zeros(tf.concat([tf.shape(noise)[:1], tf.shape(x)[:1], [0]], 0))
+        a = tf.zeros(tf.concat([tf.shape(sweep.noise_a)[:1], tf.shape(x)[:1], [0]], 0))
         return a, tf.zeros(tf.shape(a)[:2])
 
-    def class_logits(self, x: tf.Tensor, a: tf.Tensor, statistics: Statistics = "average") -> tf.Tensor:
-        logits = self.q_y_x(x, statistics=statistics)
+    def class_logits(self, x: tf.Tensor, a: tf.Tensor, sweep: Sweep) -> tf.Tensor:
+        logits = self.q_y_x(x, statistics=sweep.statistics)
         return tf.broadcast_to(logits, tf.concat([tf.shape(a)[:2], tf.shape(logits)[-1:]], 0))
 
-    def class_bound(
-        self, x: tf.Tensor, a: tf.Tensor, y: tf.Tensor, noise: tf.Tensor, statistics: Statistics = "average"
-    ) -> tf.Tensor:
-        q_z = self.q_z_xy.distribution(x, y, statistics=statistics)
-        z = reparameterize(q_z, noise)  # [K, S, B, Z]
-        p_x = self.p_x_zy.distribution(z, y, statistics=statistics)
-        return class_bound(self.draws * p_x.log_prob(x), self.log_p_y, q_z)  # [K, S, B]
+    def class_bound(self, x: tf.Tensor, a: tf.Tensor, y: tf.Tensor, sweep: Sweep) -> tf.Tensor:
+        q_z = self.q_z_xy.distribution(x, y, statistics=sweep.statistics)
+        z = reparameterize(q_z, sweep.noise_z)  # [K, S, B, Z]
+        p_x = self.p_x_zy.distribution(z, y, statistics=sweep.statistics)
+        log_p_x = self.draws * p_x.log_prob(x)  # [K, S, B]
+        return class_bound(log_p_x, self.log_p_y, q_z, kl_weight=sweep.kl_weight)
 
     def decode(self, z: tf.Tensor, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         return self.p_x_zy.distribution(z, y).mean()

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfadgm.bounds import class_bound, reparameterize
 from tfadgm.models.auxiliary import AuxiliaryModel
-from tfadgm.networks import Statistics
+from tfadgm.sweep import Sweep
 
 
 @keras.saving.register_keras_serializable("tfadgm")
@@ -35,14 +35,13 @@ class SDGM(AuxiliaryModel):
         self.p_x_azy = self.observation(features, auxiliary_units, latent, classes)
         self.build()
 
-    def class_bound(
-        self, x: tf.Tensor, a: tf.Tensor, y: tf.Tensor, noise: tf.Tensor, statistics: Statistics = "average"
-    ) -> tf.Tensor:
-        q_z = self.q_z_axy.distribution(a, x, y, statistics=statistics)
-        z = reparameterize(q_z, noise)  # [K, S, B, Z]
-        p_a = self.p_a_zy.distribution(z, y, statistics=statistics)
-        p_x = self.p_x_azy.distribution(a, z, y, statistics=statistics)
-        return class_bound(self.draws * p_x.log_prob(x), self.log_p_y, q_z, p_a.log_prob(a))  # [K, S, B]
+    def class_bound(self, x: tf.Tensor, a: tf.Tensor, y: tf.Tensor, sweep: Sweep) -> tf.Tensor:
+        q_z = self.q_z_axy.distribution(a, x, y, statistics=sweep.statistics)
+        z = reparameterize(q_z, sweep.noise_z)  # [K, S, B, Z]
+        p_a = self.p_a_zy.distribution(z, y, statistics=sweep.statistics)
+        p_x = self.p_x_azy.distribution(a, z, y, statistics=sweep.statistics)
+        log_p_x = self.draws * p_x.log_prob(x)  # [K, S, B]
+        return class_bound(log_p_x, self.log_p_y, q_z, p_a.log_prob(a), sweep.kl_weight)
 
     def decode(self, z: tf.Tensor, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         a = reparameterize(self.p_a_zy.distribution(z, y), noise)

@@ -1,0 +1,50 @@
+"""What one sweep of a batch through a model depends on, beside the batch: noise, statistics, weight of the KL terms."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfadgm.networks import Statistics
+
+
+class Sweep(NamedTuple):
+    """One sweep: drawn by a seed in training, constant in prediction.
+
+    noise_a: standard normal [S, B or 1, A], of the auxiliary variable.
+    noise_z: standard normal [S, B or 1, Z], of the latent variable.
+    seed: int32 [2], of drawn classes.
+    statistics: those that batch normalisation uses.
+    kl_weight: of the divergences of a and z from their priors; below 1 in a warm-up only.
+    """
+
+    noise_a: tf.Tensor
+    noise_z: tf.Tensor
+    seed: tf.Tensor
+    statistics: Statistics = "average"
+    kl_weight: tf.Tensor | float = 1.0
+
+
+def drawn_sweep(
+    seed: Any,
+    samples: int,
+    rows: Any,
+    units: tuple[int, int],
+    statistics: Statistics = "average",
+    kl_weight: tf.Tensor | float = 1.0,
+) -> Sweep:
+    """The sweep of `rows` examples by `seed`, int32 [2]; `units` are A and Z."""
+    seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
+    a = tf.random.stateless_normal([samples, rows, units[0]], seeds[0])
+    z = tf.random.stateless_normal([samples, rows, units[1]], seeds[1])
+    return Sweep(a, z, seeds[2], statistics, kl_weight)
+
+
+def fixed_sweep(samples: int, units: tuple[int, int], statistics: Statistics = "average") -> Sweep:
+    """Antithetic noise that all rows share. It is constant, because TensorFlow draws other numbers inside XLA."""
+    random = np.random.default_rng(0)
+    a, z = (random.standard_normal([(samples + 1) // 2, 1, width], np.float32) for width in units)
+    a, z = (tf.constant(np.concatenate([half, -half])[:samples]) for half in (a, z))
+    return Sweep(a, z, tf.constant([0, 0]), statistics)
