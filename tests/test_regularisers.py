@@ -48,6 +48,21 @@ def test_prior_mismatch_has_the_gradient_of_the_divergence():
     np.testing.assert_allclose(tape.gradient(mismatch, logits), tape.gradient(divergence, logits), atol=1e-4)
 
 
+def test_shares_within_the_tolerance_cost_nothing():
+    logits = tf.random.stateless_normal([1, 30, 4], [0, 1])
+    inside, outside = tf.constant([0.29, 0.22, 0.25, 0.24]), tf.constant([0.4, 0.1, 0.25, 0.25])
+    assert float(prior_mismatch(logits, inside, 0.2)) == 0.0
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        mismatch = prior_mismatch(logits, outside, 0.2)
+    shares = tf.reduce_mean(tf.nn.softmax(logits), [0, 1])
+    assert float(mismatch) == pytest.approx(
+        float(shares[0] * np.log(1.6 / 1.2) + shares[1] * np.log(0.4 * 1.2)), rel=0.02
+    )
+    pull = tape.gradient(mismatch, logits).numpy().sum((0, 1))
+    assert pull[0] > 0 > pull[1]  # descending lowers the first class and raises the second
+
+
 @pytest.mark.parametrize("kind", ["M2", "SDGM"])
 def test_options_change_the_loss_by_their_terms(kind, x):
     plain, both = (

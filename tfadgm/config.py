@@ -53,6 +53,9 @@ class Config:
     )
     adversarial_weight: float = _flag(1.0, "weight of that term, in nats")
     prior_matching: float = _flag(0.0, "weight that pulls the classes towards equal shares; 0 leaves it out")
+    prior_tolerance: float = _flag(
+        0.0, "by how much a class may be larger or smaller than that at no cost; 0.2: by 20 %"
+    )
     epochs: int | None = _flag(
         None, "passes over the unlabeled points; by default 25, or as many as make 1000 steps on small data"
     )
@@ -169,6 +172,7 @@ def _check_numbers(config: Config) -> None:
         ("adversarial_weight", config.adversarial_weight, 0 <= config.adversarial_weight < inf, "0 or more"),
         ("prior_matching", config.prior_matching, 0 <= config.prior_matching < inf, "0 or more"),
         ("warm_up", config.warm_up, config.warm_up >= 0, "0 or more"),
+        ("prior_tolerance", config.prior_tolerance, 0 <= config.prior_tolerance < inf, "0 or more"),
         ("decay", config.decay, 0 <= config.decay <= 1, "from 0 to 1"),
         ("learning_rate", config.learning_rate, 0 < config.learning_rate < inf, "above 0"),
         ("weight_average", config.weight_average, 0 <= config.weight_average < 1, "from 0 to below 1"),

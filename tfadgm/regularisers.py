@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -38,12 +39,14 @@ def virtual_adversarial(
     return divergence(radius * tf.math.l2_normalize(direction, -1, epsilon=1e-24))
 
 
-def prior_mismatch(logits: tf.Tensor, marginal: tf.Tensor) -> tf.Tensor:
+def prior_mismatch(logits: tf.Tensor, marginal: tf.Tensor, tolerance: float = 0.0) -> tf.Tensor:
     """Has the gradient of KL(mean_x q(y|a,x) || p(y)) for a uniform p(y), nats; scalar.
 
     The divergence is taken at `marginal` [C], a running mean of q over batches, because the mean over one batch is
-    too noisy an estimate of it.
+    too noisy an estimate of it. Shares between 1 / (1 + `tolerance`) and 1 + `tolerance` times the uniform one
+    cost nothing: classes are seldom of one size exactly.
     """
     classes = logits.shape[-1]
-    surplus = tf.math.log(classes * marginal + 1e-3)  # log q(y) / p(y)
+    log_ratio = tf.math.log(classes * marginal + 1e-3)  # log q(y) / p(y)
+    surplus = tf.sign(log_ratio) * tf.nn.relu(tf.abs(log_ratio) - math.log1p(tolerance))
     return tf.reduce_mean(tf.reduce_sum(tf.nn.softmax(logits) * surplus, -1))

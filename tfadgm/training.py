@@ -52,6 +52,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
         adversarial_radius=config.adversarial_radius,
         adversarial_weight=config.adversarial_weight,
         prior_matching=config.prior_matching,
+        prior_tolerance=config.prior_tolerance,
         warm_up=config.warm_up * steps,
         clip_norm=config.clip_norm,
         seed=config.seed,

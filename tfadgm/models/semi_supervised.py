@@ -36,6 +36,7 @@ class SemiSupervisedModel(GenerativeModel):
         adversarial_radius: of a virtual adversarial term on the unlabeled stream, in scaled features; 0 leaves it out.
         adversarial_weight: of that term.
         prior_matching: weight of KL(mean_x q(y|a,x) || p(y)); 0 leaves it out.
+        prior_tolerance: by how much a class may be larger or smaller than 1 / C without cost, a ratio less 1.
     """
 
     terms = ("labeled_bound", "unlabeled_bound", "label_nll")
@@ -51,13 +52,14 @@ class SemiSupervisedModel(GenerativeModel):
         adversarial_radius: float = 0.0,
         adversarial_weight: float = 1.0,
         prior_matching: float = 0.0,
+        prior_tolerance: float = 0.0,
         **options: Any,
     ) -> None:
         super().__init__(feature_shape, **options)
         self.classes, self.marginalization = classes, marginalization
         self.alpha, self.labeled_weight = alpha, labeled_weight
         self.adversarial_radius, self.adversarial_weight = adversarial_radius, adversarial_weight
-        self.prior_matching = prior_matching
+        self.prior_matching, self.prior_tolerance = prior_matching, prior_tolerance
         self.log_p_y = -math.log(classes)
         self.test_metrics = [keras.metrics.Mean(name) for name in ("error", "nll")]
 
@@ -133,7 +135,8 @@ class SemiSupervisedModel(GenerativeModel):
         if self.prior_matching:
             share = tf.reduce_mean(tf.nn.softmax(logits), [0, 1])
             self.class_marginal.assign(MARGINAL_MOMENTUM * self.class_marginal + (1 - MARGINAL_MOMENTUM) * share)
-            total += self.prior_matching * prior_mismatch(logits, tf.stop_gradient(self.class_marginal.value))
+            marginal = tf.stop_gradient(self.class_marginal.value)
+            total += self.prior_matching * prior_mismatch(logits, marginal, self.prior_tolerance)
         if self.adversarial_radius:
             sweep = sweep._replace(statistics="batch")
 
@@ -201,6 +204,6 @@ class SemiSupervisedModel(GenerativeModel):
     def get_config(self) -> dict[str, Any]:
         names = [
             "classes", "marginalization", "alpha", "labeled_weight", "adversarial_radius", "adversarial_weight",
-            "prior_matching",
+            "prior_matching", "prior_tolerance",
         ]  # fmt: skip
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
