@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfadgm.sweep import GENERATOR
+
 POWER_STEP = 0.1  # length of the trial perturbation, in scaled features
 
 
@@ -31,7 +33,8 @@ def virtual_adversarial(
         log_p = tf.nn.log_softmax(classify(x + change))
         return tf.reduce_mean(tf.reduce_sum(tf.exp(log_q) * (log_q - log_p), -1), 0)  # [B]
 
-    trial = POWER_STEP * tf.math.l2_normalize(tf.random.stateless_normal(tf.shape(x), seed), -1)
+    start = tf.random.stateless_normal(tf.shape(x), seed, alg=GENERATOR)
+    trial = POWER_STEP * tf.math.l2_normalize(start, -1)
     with tf.GradientTape() as tape:
         tape.watch(trial)
         moved = divergence(trial)

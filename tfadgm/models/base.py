@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfadgm import bounds
 from tfadgm.networks import Bernoulli, Categorical, Conditional, Gaussian, Scaling, Statistics
-from tfadgm.sweep import Sweep, drawn_sweep, fixed_sweep
+from tfadgm.sweep import GENERATOR, Sweep, drawn_sweep, fixed_sweep
 
 
 class GenerativeModel(keras.Model):
@@ -122,7 +122,7 @@ class GenerativeModel(keras.Model):
         """Scaled features [B, D]; intensities become the mean of fresh Bernoulli draws, if so asked."""
         x = self.scaling(x)
         if self.likelihood == "bernoulli" and self.binarize:
-            level = tf.random.stateless_uniform(tf.concat([[self.draws], tf.shape(x)], 0), seed)
+            level = tf.random.stateless_uniform(tf.concat([[self.draws], tf.shape(x)], 0), seed, alg=GENERATOR)
             x = tf.reduce_mean(tf.cast(level < x, tf.float32), 0)
         return x
 
