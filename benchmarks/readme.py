@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from benchmarks.seeds import RESULTS, ROOT, SEEDS
+from benchmarks.seeds import MINUTES_EPOCHS, RESULTS, ROOT, SEEDS
 
 TITLES = {
     "digits": "scikit-learn digits, 50 labels",
@@ -23,15 +23,24 @@ ROWS = {
 
 
 def main() -> None:
-    results = {name: json.loads(path.read_text()) for name in TITLES if (path := RESULTS / f"{name}.json").exists()}
     readme = ROOT / "README.md"
-    before, rest = readme.read_text().split("<!-- results -->\n")
-    _, after = rest.split("<!-- /results -->\n")
-    readme.write_text(f"{before}<!-- results -->\n{tables(results)}<!-- /results -->\n{after}")
+    text = readme.read_text()
+    for name, write in {"results": tables, "time": time_table, "step": step_table}.items():
+        before, rest = text.split(f"<!-- {name} -->\n")
+        _, after = rest.split(f"<!-- /{name} -->\n")
+        text = f"{before}<!-- {name} -->\n{write()}<!-- /{name} -->\n{after}"
+    readme.write_text(text)
 
 
-def tables(results: dict[str, Any]) -> str:
+def load(name: str) -> Any:
+    """The result of that name, or None where it has not been measured."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def tables() -> str:
     """Errors by method and data set, then what each training took."""
+    results = {name: result for name in TITLES if (result := load(name))}
     lines = ["| | " + " | ".join(TITLES[name] for name in results) + " |", "|---" * (len(results) + 1) + "|"]
     for key, title in ROWS.items():
         lines.append(f"| {title} | " + " | ".join(_error(result, key) for result in results.values()) + " |")
@@ -47,12 +56,40 @@ def tables(results: dict[str, Any]) -> str:
             f"| {TITLES[name]} | {len(runs)} of {len(SEEDS[name])} | {_range(runs, 'whole_process_seconds')} | "
             f"{_range(runs, 'seconds_an_epoch')} | {_range(runs, 'peak_memory_mib')} MiB | {commits} |"
         )
-    if (path := RESULTS / "mnist_epoch.json").exists():
-        run = json.loads(path.read_text())["runs"][0]
+    if epoch := load("mnist_epoch"):
+        run = epoch["runs"][0]
         alone = f"An epoch of MNIST alone, with {run['threads']} threads: {run['seconds_an_epoch']:.0f} seconds."
         lines += ["", f"Label seeds ran two side by side, one thread each. {alone}"]
     machines = sorted({result["machine"] for result in results.values()})
     return "\n".join([*lines, "", "Measured on " + "; ".join(machines) + ".", ""])
+
+
+def time_table() -> str:
+    """How far a whole run on MNIST gets in how many minutes."""
+    lines = ["| epochs | minutes, start to report | test error | commit |", "|---|---|---|---|"]
+    for epochs in MINUTES_EPOCHS:
+        if result := load(f"mnist_{epochs}_epochs"):
+            run = result["runs"][0]
+            minutes = run["whole_process_seconds"] / 60
+            lines.append(f"| {epochs} | {minutes:.1f} | {run['test_error']:.2f} % | `{run['commit'][:8]}` |")
+    return "\n".join([*lines, ""])
+
+
+def step_table() -> str:
+    """What a training step costs by model and marginalization."""
+    result = load("step")
+    lines = [
+        "| model | marginalization | examples | ms | GFLOP | share of the matrix product's peak |",
+        "|---" * 6 + "|",
+    ]
+    for case in result["cases"]:
+        if case["classes"] == 10 and case["xla"] and case["unlabeled_batch"] == 100:
+            name = case["model"].upper() + " with the additions of the preset" * bool(case["adversarial_radius"])
+            lines.append(
+                f"| {name} | {case['marginalization'].replace('_', '-')} | {case['labeled_batch']} + 100 | "
+                f"{case['ms']:.1f} | {case['gflop']:.1f} | {100 * case['share_of_peak']:.0f} % |"
+            )
+    return "\n".join([*lines, "", f"Commit `{result['commit']}` on {result['machine']}.", ""])
 
 
 def _error(result: dict[str, Any], key: str) -> str:

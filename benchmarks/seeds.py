@@ -4,6 +4,7 @@
     python -m benchmarks.seeds moons                  ten label seeds, with the best possible classifier beside them
     python -m benchmarks.seeds mnist --seeds 0 1      part of the label seeds; a later call adds the rest
     python -m benchmarks.seeds mnist_epoch            three epochs of MNIST, for their duration with nothing beside it
+    python -m benchmarks.seeds mnist_12_epochs        a whole run with nothing beside it; 55 and 170 likewise
 
 Each training is `python train.py` in a process of its own; one that is complete is not repeated, one that was stopped
 is resumed.
@@ -27,6 +28,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 RUNS, RESULTS = ROOT / "runs" / "benchmark", ROOT / "results"
 PLAIN = ["--dataset", "mnist", "--recipe", "paper", "--learning-rate", "1e-3", "--weight-average", "0.999"]
+MINUTES_EPOCHS = 12, 55, 170  # of whole runs of MNIST's preset on all cores: how far they get in 4, 15 and 45 minutes
 FLAGS: dict[str, list[str]] = {
     "digits": ["--dataset", "digits"],
     "moons": ["--dataset", "moons"],
@@ -34,8 +36,12 @@ FLAGS: dict[str, list[str]] = {
     "mnist_epoch": [*PLAIN, "--epochs", "3"],
     "mnist_100_sdgm": ["--dataset", "mnist", "--model", "sdgm"],
     "mnist_100_adgm": ["--dataset", "mnist", "--model", "adgm"],
+    **{f"mnist_{epochs}_epochs": ["--dataset", "mnist", "--epochs", str(epochs)] for epochs in MINUTES_EPOCHS},
 }
-SEEDS = {"digits": range(10), "moons": range(10), "mnist": range(3), "mnist_epoch": range(1)}
+SEEDS = {
+    "digits": range(10), "moons": range(10), "mnist": range(3), "mnist_epoch": range(1),
+    **{f"mnist_{epochs}_epochs": range(1) for epochs in MINUTES_EPOCHS},
+}  # fmt: skip
 
 
 def main() -> None:
