@@ -111,7 +111,7 @@ PRESETS: dict[str, dict[str, Any]] = {
               "learning_rate": 3e-3, "weight_average": 0.99},
     "mnist": {"labels": 100, "epochs": 100, "marginalization": "rao_blackwellised", "binarize": False,
               "labeled_batch": 20, "labeled_weight": 0.1, "learning_rate": 3e-3, "decay": 0.5,
-              "adversarial_radius": 4.0, "adversarial_weight": 50.0, "prior_matching": 10.0},
+              "adversarial_radius": 4.0, "adversarial_weight": 50.0, "prior_matching": 10.0, "prior_tolerance": 0.2},
     "npz": {"hidden_units": (256, 256), "latent_units": 32, "auxiliary_units": 32, "weight_average": 0.99},
 }  # fmt: skip
 
