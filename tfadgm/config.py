@@ -120,7 +120,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {"marginalization": "exact", "labeled_batch": 100, "learning_rate": 3e-4, "decay": 0.0,
               "weight_average": 0.0, "draws": 1, "binarize": True, "labeled_weight": 1.0,
-              "adversarial_radius": 0.0, "prior_matching": 0.0},
+              "adversarial_radius": 0.0, "prior_matching": 0.0, "prior_tolerance": 0.0},
 }  # fmt: skip
 
 
