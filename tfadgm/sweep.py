@@ -30,18 +30,13 @@ class Sweep(NamedTuple):
 
 
 def drawn_sweep(
-    seed: Any,
-    samples: int,
-    rows: Any,
-    units: tuple[int, int],
-    statistics: Statistics = "average",
-    kl_weight: tf.Tensor | float = 1.0,
+    seed: Any, samples: int, rows: Any, units: tuple[int, int], statistics: Statistics = "average"
 ) -> Sweep:
     """The sweep of `rows` examples by `seed`, int32 [2]; `units` are A and Z."""
     seeds = tf.random.split(tf.cast(seed, tf.int32), 3)
     a = tf.random.stateless_normal([samples, rows, units[0]], seeds[0], alg=GENERATOR)
     z = tf.random.stateless_normal([samples, rows, units[1]], seeds[1], alg=GENERATOR)
-    return Sweep(a, z, seeds[2], statistics, kl_weight)
+    return Sweep(a, z, seeds[2], statistics)
 
 
 def fixed_sweep(samples: int, units: tuple[int, int], statistics: Statistics = "average") -> Sweep:

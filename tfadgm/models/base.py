@@ -103,9 +103,8 @@ class GenerativeModel(keras.Model):
 
     def training_sweep(self, seed: Any, rows: Any, statistics: Statistics) -> Sweep:
         """The sweep of `rows` examples in a training step."""
-        units = self.auxiliary_units, self.latent_units
         kl_weight = tf.minimum(1.0, tf.cast(self.step, tf.float32) / self.warm_up) if self.warm_up else 1.0
-        return drawn_sweep(seed, self.samples, rows, units, statistics, kl_weight)
+        return self.sweep(seed, rows, statistics)._replace(kl_weight=kl_weight)
 
     def sweep(self, seed: Any, rows: Any, statistics: Statistics = "average") -> Sweep:
         """The sweep of `rows` examples by `seed`, int32 [2]; without it noise is fixed and shared by all rows."""
