@@ -4,6 +4,8 @@ VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(VENV)/bin
 ARGS ?=
+# A test process for each core; a file stays on one of them, so that its fixtures are made once.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
 .PHONY: help train reproduce-mnist test test-all check format lint type clean
 
@@ -17,16 +19,16 @@ reproduce-mnist: $(VENV)/.ready ## train ADGM and SDGM on MNIST with 100 labels,
 	$(BIN)/python -m benchmarks.mnist $(ARGS)
 
 test: $(VENV)/.ready ## run the fast tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-all: $(VENV)/.ready ## run every test
-	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+	$(PYTEST) -m "slow or not slow" $(ARGS)
 
 check: $(VENV)/.ready ## what must pass before a commit: format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 format: $(VENV)/.ready ## format the code
 	$(BIN)/ruff format .

@@ -3,63 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import os
-import signal
 import sys
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Hides what TensorFlow 2.21 writes about missing hardware before it reads its own log level."""
-    kept = os.dup(2)
-    with open(os.devnull, "w") as devnull:
-        os.dup2(devnull.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with quiet_stderr():
-    import tensorflow  # noqa: F401
-
+from tfadgm.cli import Parser, exit_status
 from tfadgm.config import PRESETS, RECIPES, Config
-from tfadgm.errors import InputError, TrainingError
 from tfadgm.runs import format_report, resumed_config, run
 
 
-def main(arguments: list[str] | None = None) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    run_dir = None
+def main() -> None:
+    flags = vars(make_parser().parse_args())
+    run_dir, resume, recipe = flags.pop("run_dir"), flags.pop("resume"), flags.pop("recipe")
+    flags = RECIPES.get(recipe, {}) | flags
+    if run_dir is None:
+        run_dir = f"runs/{Config.for_dataset(**flags).name}"
+    config = resumed_config(Path(run_dir), flags) if resume else Config.for_dataset(**flags)
     try:
-        flags = vars(make_parser().parse_args(arguments))
-        run_dir, resume, recipe = flags.pop("run_dir"), flags.pop("resume"), flags.pop("recipe")
-        flags = RECIPES.get(recipe, {}) | flags
-        if run_dir is None:
-            run_dir = f"runs/{Config.for_dataset(**flags).name}"
-        config = resumed_config(Path(run_dir), flags) if resume else Config.for_dataset(**flags)
         print(format_report(run(config, Path(run_dir), resume)))
-        print(f"\nModel, report and figures: {run_dir}")
-        return 0
-    except (InputError, TrainingError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        print(f"\ntrain.py: interrupted. Resume with: python train.py --run-dir {run_dir} --resume", file=sys.stderr)
-        return 130
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> typing.NoReturn:
-        raise InputError(f"Expected flags as in --help. Received: {message}")
+        raise KeyboardInterrupt(f"Resume with: python train.py --run-dir {run_dir} --resume") from None
+    print(f"\nModel, report and figures: {run_dir}")
 
 
 def make_parser() -> Parser:
@@ -89,4 +55,4 @@ def _parsing(kind: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status("train.py", main))

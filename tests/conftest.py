@@ -22,7 +22,8 @@ def make_model(kind: str, **options) -> SemiSupervisedModel:
     defaults = {"hidden_units": (8, 7), "latent_units": 2, "likelihood": "bernoulli", "xla": False}
     if kind != "M2":
         defaults["auxiliary_units"] = 2
-    return getattr(tfadgm, kind)((2, 3), CLASSES, **{**defaults, **options})
+    defaults |= {"feature_shape": (2, 3), "classes": CLASSES}
+    return getattr(tfadgm, kind)(**{**defaults, **options})
 
 
 def randomise(model: SemiSupervisedModel, seed: int = 0) -> SemiSupervisedModel:

@@ -1,5 +1,6 @@
 """Semi-supervised classification with auxiliary deep generative models (Maaløe et al. 2016)."""
 
+import tfadgm.quiet  # noqa: F401  # isort: skip  # before TensorFlow
 from tfadgm.config import Config
 from tfadgm.models import ADGM, M2, SDGM
 

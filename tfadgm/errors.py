@@ -1,4 +1,4 @@
-"""The two ways a run ends early, each told in one line."""
+"""The ways a command ends early, each told in one line."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class TrainingError(RuntimeError):
     """Training itself went wrong (a non-finite loss); scripts exit with status 1."""
+
+
+class VerificationError(RuntimeError):
+    """An exported model does not do what it should; scripts exit with status 1."""

@@ -23,3 +23,7 @@ class AuxiliaryModel(SemiSupervisedModel):
 
     def class_logits(self, x: tf.Tensor, a: tf.Tensor, sweep: Sweep) -> tf.Tensor:
         return self.q_y_ax(a, x, statistics=sweep.statistics)
+
+    def embed(self, x: tf.Tensor) -> tf.Tensor:
+        """The mean of q(a|x), [B, A]; x [B, *features] in the units of the data."""
+        return self.q_a_x.distribution(self.scaling(x)).mean()

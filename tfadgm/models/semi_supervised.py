@@ -172,11 +172,19 @@ class SemiSupervisedModel(GenerativeModel):
         0 and 1 score as the expectation over their binary draws.
         """
         rows = tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(batch_size)
-        return np.concatenate([self._exact_bound(batch).numpy() for batch in rows])
+        return np.concatenate([self._exact_bounds(batch)[0].numpy() for batch in rows])
 
-    @tf.function(reduce_retracing=True)
-    def _exact_bound(self, x: tf.Tensor) -> tf.Tensor:
-        return self._unlabeled_terms(self.scaling(x), self.prediction_sweep(), exact)[0]
+    def exact_bounds(self, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """`log_likelihood_bound` of one batch, [B], and bounds of log p(x|y) for every class, [B, C]."""
+        x, sweep = self.scaling(x), self.prediction_sweep()
+        a, log_q_a = self.infer_auxiliary(x, sweep)
+        logits = self.class_logits(x, a, sweep)
+        of_classes = self.class_bound(x, a, tf.eye(self.classes)[:, None, None, :], sweep)  # [C, S, B]
+        total = exact(logits, lambda y: of_classes, sweep.seed) - log_q_a  # [S, B]
+        given_y = tf.reduce_mean(of_classes - log_q_a, 1) - self.log_p_y  # [C, B]
+        return tf.reduce_mean(total, 0), tf.transpose(given_y)
+
+    _exact_bounds = tf.function(exact_bounds, reduce_retracing=True)
 
     def generate(self, label: Any, seed: Any) -> tf.Tensor:
         """Examples [B, *features] of the classes `label` [B], the means of p(x|.), in the units of the data.

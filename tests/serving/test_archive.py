@@ -1,0 +1,198 @@
+"""Versions, files beside the model, and everything that can go wrong around an export."""
+
+import json
+import resource
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import pytest
+from google.protobuf import text_format
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
+
+from tests.serving.conftest import NAMES, make_servable
+from tfadgm import serving
+from tfadgm.errors import InputError
+from tfadgm.serving import archive, warmup
+from tfadgm.serving.commands import export_run, instructions
+
+
+def export(output: Path, **options) -> Path:
+    return serving.export(
+        make_servable().model, output, class_names=NAMES, temperature=1.0, **{"name": "tiny", **options}
+    )
+
+
+def versions(output: Path) -> set[str]:
+    return {path.name for path in (output / "tiny").iterdir()}
+
+
+def test_versions_count_up_and_are_never_overwritten(tmp_path, unverified):
+    assert export(tmp_path) == tmp_path / "tiny" / "1"
+    assert export(tmp_path, version=9) == tmp_path / "tiny" / "9"
+    assert export(tmp_path) == tmp_path / "tiny" / "10"
+    before = (tmp_path / "tiny" / "9" / "saved_model.pb").stat()
+    with pytest.raises(InputError, match="Expected a new version. Received .*9, which exists and is never overwritten"):
+        export(tmp_path, version=9)
+    assert (tmp_path / "tiny" / "9" / "saved_model.pb").stat() == before
+    assert versions(tmp_path) == {"1", "9", "10"}
+
+
+@pytest.mark.parametrize("version", [None, 5])
+def test_exports_that_race_for_a_version(tmp_path, version):
+    """Of two that are complete at the same moment one gets the number; the other gets the next, or is told."""
+    for _ in range(25):
+        folder = tmp_path / "tiny"
+        start = threading.Barrier(2)
+
+        def number(name, folder=folder, start=start):
+            partial = folder / f".partial-{name}"
+            partial.mkdir(parents=True)
+            (partial / "saved_model.pb").write_text(name)
+            start.wait()
+            try:
+                return archive._number(partial, folder, version).name
+            except InputError as error:
+                return str(error)
+
+        with ThreadPoolExecutor(2) as threads:
+            found = sorted(threads.map(number, "ab"))
+        if version:
+            assert found[0] == "5"
+            assert "which exists and is never overwritten" in found[1]
+        else:
+            assert found == ["1", "2"]
+            assert {(folder / name / "saved_model.pb").read_text() for name in found} == {"a", "b"}
+        shutil.rmtree(folder)
+
+
+def test_the_files_that_a_server_is_started_with(tmp_path, unverified):
+    export(tmp_path)
+    export(tmp_path, name="other")
+    config = model_server_config_pb2.ModelServerConfig()
+    text_format.Parse((tmp_path / "models.config").read_text(), config)
+    found = {(model.name, model.base_path, model.model_platform) for model in config.model_config_list.config}
+    assert found == {(name, str(tmp_path / name), "tensorflow") for name in ("tiny", "other")}
+    assert "max_batch_size { value: 256 }" in (tmp_path / "batching.config").read_text()
+    assert "enable: true" in (tmp_path / "monitoring.config").read_text()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_warm_up_requests_are_what_a_server_replays(exported):
+    requests = warmup.read(exported / "assets.extra" / warmup.FILE)
+    sizes: dict[str, list[int]] = {}
+    for signature, arrays in requests:
+        sizes.setdefault(signature, []).append(len(next(value for key, value in arrays.items() if key != "seed")))
+    assert sizes.pop("generate") == [2]
+    assert set(sizes) == {"serving_default", "score", "embed", "classify", "predict_images", "predict_bytes"}
+    assert all(found == list(warmup.BATCH_SIZES) for found in sizes.values())
+    assert len(requests) <= 1000
+    log = warmup._log("tiny", *requests[0])
+    assert isinstance(log, prediction_log_pb2.PredictionLog)
+    assert log.predict_log.request.model_spec.name == "tiny"
+
+
+def test_model_info_tells_what_was_exported(exported):
+    info = json.loads((exported / "assets.extra" / "model_info.json").read_text())
+    model = make_servable().model
+    assert info["classes"] == list(NAMES)
+    assert info["feature_shape"] == [2, 3]
+    assert info["samples"] == 16
+    assert info["labels"] == 6
+    assert info["calibration"]["temperature"] == 1.5
+    assert info["parameters"] == model.count_params() - len(NAMES)  # all but the running mean of q(y|x)
+    assert len(info["content_sha256"]) == 64
+    assert set(info["versions"]) == {"tfadgm", "tensorflow", "keras", "tensorflow_probability"}
+
+
+def test_instructions_name_the_commands(exported):
+    text = instructions(exported)
+    for part in ("tensorflow_model_server", "docker run", "curl -d", "urllib.request", "the server itself was not run"):
+        assert part in text
+
+
+def test_samples_are_those_of_the_export_only(tmp_path, unverified, monkeypatch):
+    model = make_servable().model
+    path = serving.export(model, tmp_path, name="tiny", class_names=NAMES, samples=3, temperature=1.0)
+    assert json.loads((path / "assets.extra" / "model_info.json").read_text())["samples"] == 3
+    assert model.prediction_samples == 16
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "../x"}, "Expected a name of letters"),
+        ({"name": ""}, "Expected a name of letters"),
+        ({"version": 0}, "Expected a version of 1 or more. Received: 0"),
+        ({"samples": 0}, "Expected samples of 1 or more. Received: 0"),
+    ],
+)
+def test_arguments_that_cannot_be_used(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        export(tmp_path / "new", **options)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, unverified):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(InputError, match="Expected to write to"):
+            export(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert versions(tmp_path) == set()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="Expected to write to .*file"):
+        export(tmp_path / "file")
+
+
+def test_a_run_folder_is_exported_with_its_report(tmp_path, run_dir, unverified):
+    path = export_run(run_dir, str(tmp_path), "tiny", None, None)
+    info = json.loads((path / "assets.extra" / "model_info.json").read_text())
+    assert (info["model"], info["labels"], info["test_error"]) == ("sdgm", 6, 1.0)
+    assert info["calibration"]["points"] == 4000
+
+
+def damage(run_dir: Path, how: str) -> None:
+    if how == "no report":
+        (run_dir / "report.json").unlink()
+    elif how == "half a report":
+        (run_dir / "report.json").write_text('{"model": "sd')
+    elif how == "another report":
+        (run_dir / "report.json").write_text("[]")
+    elif how == "no model":
+        (run_dir / "model.keras").unlink()
+    elif how == "half a model":
+        content = (run_dir / "model.keras").read_bytes()
+        (run_dir / "model.keras").write_bytes(content[: len(content) // 2])
+    elif how == "another model":
+        keras.Sequential([keras.Input([2]), keras.layers.Dense(3)]).save(run_dir / "model.keras")
+    elif how == "other classes":
+        report = json.loads((run_dir / "report.json").read_text())
+        (run_dir / "report.json").write_text(json.dumps(report | {"classes": ["a", "b"]}))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("no report", "Expected a finished run"),
+        ("half a report", "Expected a finished run"),
+        ("another report", "Expected a finished run"),
+        ("no model", "Expected the model of a run"),
+        ("half a model", "Expected the model of a run"),
+        ("another model", "Expected a model of tfadgm with 3 classes .* Received: Sequential"),
+        ("other classes", "Expected a model of tfadgm with 2 classes"),
+    ],
+)
+def test_a_damaged_run_folder(tmp_path, run_dir, how, message):
+    damage(run_dir, how)
+    with pytest.raises(InputError, match=message):
+        export_run(run_dir, str(tmp_path / "models"), "tiny", None, None)
+    assert not (tmp_path / "models").exists()

@@ -1,0 +1,182 @@
+"""From a trained model to a numbered version that a server can take: written aside, verified, then renamed.
+
+DIR/NAME/1/saved_model.pb, variables/        the model
+DIR/NAME/1/assets.extra/                     model_info.json and the warm-up requests
+DIR/models.config, batching.config, monitoring.config    what the server is started with
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+import tfadgm
+from tfadgm.checkpoint import writing
+from tfadgm.errors import InputError
+from tfadgm.models import SemiSupervisedModel
+from tfadgm.serving import contract, verification, warmup
+from tfadgm.serving.calibration import calibrate
+from tfadgm.serving.signatures import Servable
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+BATCHING = f"""max_batch_size {{ value: {max(warmup.BATCH_SIZES)} }}
+batch_timeout_micros {{ value: 1000 }}
+max_enqueued_batches {{ value: 1000 }}
+num_batch_threads {{ value: 2 }}
+pad_variable_length_inputs: false
+{"".join(f"allowed_batch_sizes: {size}{chr(10)}" for size in warmup.BATCH_SIZES)}"""
+MONITORING = """prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
+"""
+
+
+def export(
+    model: SemiSupervisedModel,
+    output: str | Path,
+    *,
+    name: str,
+    class_names: Iterable[str],
+    version: int | None = None,
+    samples: int | None = None,
+    temperature: float | None = None,
+    info: dict[str, Any] | None = None,
+) -> Path:
+    """Exports `model` for TF Serving, verified, as a new version in `output`/`name`; returns its folder.
+
+    Args:
+        model: a trained classifier.
+        output: the folder of all models of a server.
+        name: of the model on the server.
+        class_names: one for each class.
+        version: by default one more than the newest.
+        samples: of a and z that a prediction averages over; by default as the model has it.
+        temperature: of the probabilities; by default fitted on the model's own examples.
+        info: more to tell in model_info.json.
+
+    Raises:
+        InputError: if the arguments cannot be used, or nothing can be written there.
+        VerificationError: if the export does not do what the model does. No version is left behind.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"Expected a name of letters, digits, points, dashes and underscores. Received: {name!r}")
+    if version is not None and version < 1:
+        raise InputError(f"Expected a version of 1 or more. Received: {version}")
+    if samples is not None and samples < 1:
+        raise InputError(f"Expected samples of 1 or more. Received: {samples}")
+    folder = Path(output).absolute() / name
+    if version is not None and (folder / str(version)).exists():
+        raise _exists(folder / str(version))
+    kept, model.prediction_samples = model.prediction_samples, samples or model.prediction_samples
+    try:
+        calibration = {"temperature": temperature} if temperature else calibrate(model)
+        servable = Servable(model, tuple(class_names), calibration["temperature"])
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+            partial.chmod(0o755)  # a server may be another user
+        try:
+            _write(partial, servable, name, {"calibration": calibration, **(info or {})})
+            final = _number(partial, folder, version)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        _write_configs(folder.parent)
+    finally:
+        model.prediction_samples = kept
+    return final
+
+
+def _write(path: Path, servable: Servable, name: str, info: dict[str, Any]) -> None:
+    """A complete, verified export in the folder `path`."""
+    model = servable.model
+    with writing(path):
+        try:
+            servable.write(path)
+            requests = warmup.example_requests(servable, max(warmup.BATCH_SIZES))
+            warmup.write(path / verification.INFO.parent / warmup.FILE, name, requests)
+        except tf.errors.OpError as error:  # TensorFlow's writers on a full disk
+            raise OSError(str(error).splitlines()[0]) from error
+        told = {
+            "name": name,
+            "classes": list(servable.class_names),
+            "feature_shape": list(model.feature_shape),
+            "feature_range": _range(model),
+            "auxiliary_units": model.auxiliary_units,
+            "latent_units": model.latent_units,
+            "samples": model.prediction_samples,
+            "parameters": parameters(model),
+            "batch_sizes": list(warmup.BATCH_SIZES),
+            "versions": {
+                "tfadgm": tfadgm.__version__,
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+                "tensorflow_probability": tfp.__version__,
+            },
+            **info,
+            "content_sha256": contract.content_hash(path),
+        }
+        (path / verification.INFO).write_text(json.dumps(told))
+        told["verified"] = verification.verify(path, servable)
+        (path / verification.INFO).write_text(json.dumps(told, indent=2) + "\n")
+
+
+def _number(partial: Path, folder: Path, version: int | None) -> Path:
+    """Gives a complete export its number. A folder is renamed whole, so a server never sees part of one."""
+    while True:
+        final = folder / str(version or newest_version(folder) + 1)
+        try:
+            partial.rename(final)
+            return final
+        except OSError as error:
+            if not final.exists():
+                raise InputError(f"Expected to write to {final}. Received: {error}") from error
+            if version is not None:
+                raise _exists(final) from None
+
+
+def newest_version(folder: Path) -> int:
+    """The largest version in `folder`, 0 if there is none."""
+    return max((int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit()), default=0)
+
+
+def parameters(model: SemiSupervisedModel) -> int:
+    """How many numbers the model's answers depend on."""
+    return sum(int(np.prod(weight.shape)) for weight in model.weights if weight.dtype == "float32") - model.classes
+
+
+def _range(model: SemiSupervisedModel) -> list[float] | None:
+    """The smallest and largest feature of Bernoulli features, in the units of the data."""
+    return [0.0, float(model.scaling.scale[0])] if model.likelihood == "bernoulli" else None
+
+
+def _write_configs(output: Path) -> None:
+    """The server's own files, for every model in `output`."""
+    config = model_server_config_pb2.ModelServerConfig()
+    for folder in sorted(path for path in output.iterdir() if path.is_dir() and newest_version(path)):
+        model = config.model_config_list.config.add()
+        model.name, model.base_path, model.model_platform = folder.name, str(folder), "tensorflow"
+    files = {
+        "models.config": text_format.MessageToString(config),
+        "batching.config": BATCHING,
+        "monitoring.config": MONITORING,
+    }
+    with writing(output):
+        for name, text in files.items():
+            partial = output / f".{name}.{os.getpid()}"
+            partial.write_text(text)
+            partial.replace(output / name)
+
+
+def _exists(path: Path) -> InputError:
+    return InputError(f"Expected a new version. Received {path}, which exists and is never overwritten")
