@@ -1,0 +1,171 @@
+"""What a served prediction costs, beside a plain classifier of the same size exported the same way.
+
+    python -m benchmarks.serving RUN_DIR     about two minutes on two free cores
+    python -m benchmarks.serving             the tables of what has been measured
+
+RUN_DIR is a finished run, of MNIST say. Every model answers in a Session, which is what TF Serving runs; they take
+turns within one process, so that their ratios are of one machine at one time. `benchmarks.trust` measures how good the
+answers are. Results go to results/serving.json, the tables of both to results/serving.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.seeds import RESULTS, ROOT, commit, machine
+
+SAMPLES = 1, 4, 8, 16, 64
+CALLS = {1: 2000, 256: 60}  # by size of batch
+TURNS = 10
+EXPORTS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run_dir", nargs="?", metavar="RUN_DIR")
+    arguments = parser.parse_args()
+    if arguments.run_dir:
+        result = {
+            "command": f"python -m benchmarks.serving {arguments.run_dir}",
+            "commit": commit(),
+            "machine": machine(),
+            "export_seconds": export_seconds(arguments.run_dir),
+            **speed(Path(arguments.run_dir)),
+        }
+        (RESULTS / "serving.json").write_text(json.dumps(result, indent=2) + "\n")
+    (RESULTS / "serving.md").write_text(table())
+
+
+def export_seconds(run_dir: str) -> list[float]:
+    """Seconds of whole `export.py` processes: load, calibrate, export, verify, warm-up requests."""
+    seconds = []
+    for _ in range(EXPORTS):
+        with tempfile.TemporaryDirectory() as output:
+            start = time.perf_counter()
+            command = [sys.executable, "export.py", run_dir, "--output", output]
+            subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            seconds.append(round(time.perf_counter() - start, 1))
+    return seconds
+
+
+def speed(run_dir: Path) -> dict[str, Any]:
+    """Milliseconds a call by size of batch, of every model."""
+    import keras
+
+    from tfadgm.models import SemiSupervisedModel
+    from tfadgm.serving.signatures import Servable
+
+    model: SemiSupervisedModel = keras.models.load_model(run_dir / "model.keras", compile=False)
+    servable = Servable(model, tuple(map(str, range(model.classes))), 1.5)
+    folder = Path(tempfile.mkdtemp())
+    rows = np.random.default_rng(0).integers(0, 256, [max(CALLS), *model.feature_shape]).astype(np.float32)
+    runs: dict[str, Callable[[np.ndarray], Any]] = {"plain": _session(export_plain(model, folder / "plain"))}
+    for samples in SAMPLES:
+        model.prediction_samples = samples
+        servable.write(folder / str(samples))
+        runs[f"S = {samples}"] = _session(folder / str(samples))
+    model.prediction_samples = 16
+    runs["Keras predict, S = 16"] = lambda x: model.predict(x, batch_size=len(x), verbose=0)
+    cases = [case | {"batch": size} for size in CALLS for case in _take_turns(runs, rows[:size], CALLS[size])]
+    shutil.rmtree(folder)
+    return {"cases": cases}
+
+
+def export_plain(model: Any, path: Path) -> Path:
+    """A plain classifier with the hidden layers of `model`, exported the same way, answering probabilities."""
+    import keras
+    import tensorflow as tf
+
+    network = model.categorical(model.classes, model.scaling.units)
+    network.build()
+
+    def predict(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": tf.nn.softmax(network(model.scaling(x)))}
+
+    archive = keras.export.ExportArchive()
+    spec = tf.TensorSpec([None, *model.feature_shape], tf.float32, name="x")
+    archive.add_endpoint("serving_default", predict, input_signature=[spec])
+    archive.write_out(str(path), verbose=False)
+    return path
+
+
+def _session(path: Path) -> Callable[[np.ndarray], Any]:
+    """Asks for all outputs of the default signature of an export."""
+    import tensorflow as tf
+
+    from tfadgm.serving import contract
+
+    definition = contract.read_graph(path).signature_def["serving_default"]
+    with tf.Graph().as_default():
+        session = tf.compat.v1.Session()
+        tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+    fetches = [tensor.name for tensor in definition.outputs.values()]
+    return session.make_callable(fetches, feed_list=[definition.inputs["x"].name])
+
+
+def _take_turns(runs: dict[str, Callable[[np.ndarray], Any]], x: np.ndarray, calls: int) -> list[dict[str, Any]]:
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        for _ in range(10):
+            run(x)
+    for _ in range(TURNS):
+        for name, run in runs.items():
+            for _ in range(calls // TURNS // (10 if name.startswith("Keras") else 1)):
+                start = time.perf_counter()
+                run(x)
+                taken[name].append(1000 * (time.perf_counter() - start))
+    return [
+        {"model": name, "p50_ms": round(statistics.median(ms), 3), "p99_ms": round(float(np.quantile(ms, 0.99)), 3)}
+        for name, ms in taken.items()
+    ]
+
+
+def table() -> str:
+    """Both results as Markdown."""
+    from benchmarks import trust
+
+    parts = ["# Serving\n"]
+    if (RESULTS / "serving.json").exists():
+        parts.append(_speed_table(json.loads((RESULTS / "serving.json").read_text())))
+    if (RESULTS / "trust.json").exists():
+        parts.append(trust.tables(json.loads((RESULTS / "trust.json").read_text())))
+    return "\n".join(parts)
+
+
+def _speed_table(result: dict[str, Any]) -> str:
+    lines = [
+        "## What a prediction costs\n",
+        "Milliseconds a call in a Session, and as a multiple of a plain classifier of the same hidden layers, exported",
+        "the same way. `python export.py` as a whole (load, calibrate, export, verify in two processes, warm-up",
+        f"requests) took {statistics.median(result['export_seconds'])} s (median of {EXPORTS}).\n",
+        "| | batch 1: p50 | p99 | x plain | batch 256: p50 | p99 | x plain | rows a second |",
+        "|---" * 8 + "|",
+    ]
+    by_size = {size: {row["model"]: row for row in result["cases"] if row["batch"] == size} for size in CALLS}
+    for name in by_size[1]:
+        cells = []
+        for size in CALLS:
+            row, plain = by_size[size][name], by_size[size]["plain"]
+            cells += [f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", f"{row['p50_ms'] / plain['p50_ms']:.1f}"]
+        rate = 256 / by_size[256][name]["p50_ms"] * 1000
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {rate:,.0f} |")
+    lines.append(f"\n`{result['command']}` at `{result['commit']}` on {result['machine']}.\n")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()
