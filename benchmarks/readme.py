@@ -25,7 +25,7 @@ ROWS = {
 def main() -> None:
     readme = ROOT / "README.md"
     text = readme.read_text()
-    for name, write in {"results": tables, "time": time_table, "step": step_table}.items():
+    for name, write in {"results": tables, "mnist": mnist_table, "time": time_table, "step": step_table}.items():
         before, rest = text.split(f"<!-- {name} -->\n")
         _, after = rest.split(f"<!-- /{name} -->\n")
         text = f"{before}<!-- {name} -->\n{write()}<!-- /{name} -->\n{after}"
@@ -62,6 +62,21 @@ def tables() -> str:
         lines += ["", f"Label seeds ran two side by side, one thread each. {alone}"]
     machines = sorted({result["machine"] for result in results.values()})
     return "\n".join([*lines, "", "Measured on " + "; ".join(machines) + ".", ""])
+
+
+def mnist_table() -> str:
+    """MNIST with 100 labels and the preset, beside the paper."""
+    result = load("mnist_100")
+    if not result:
+        return ""
+    lines = ["| MNIST, 100 labels | label seeds | epochs | test error | the paper's |", "|---" * 5 + "|"]
+    for model, runs in result["runs"].items():
+        if runs:
+            spread = result["standard_error"].get(model)
+            error = f"{result['mean'][model]:.2f}" + (f" ± {spread:.2f}" if spread else "")
+            epochs = ", ".join(sorted({str(run["epochs"]) for run in runs}))
+            lines.append(f"| {model.upper()} | {len(runs)} | {epochs} | {error} | {result['paper'][model]} |")
+    return "\n".join([*lines, ""])
 
 
 def time_table() -> str:
