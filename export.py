@@ -12,7 +12,7 @@ from tfadgm.serving.commands import export_run, instructions
 def main() -> None:
     flags = make_parser().parse_args()
     run_dir = Path(flags.run_dir)
-    path = export_run(run_dir, flags.output, flags.name or run_dir.absolute().name, flags.version, flags.samples)
+    path = export_run(run_dir, flags.output, flags.name or run_dir.resolve().name, flags.version, flags.samples)
     print(instructions(path))
 
 

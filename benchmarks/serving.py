@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -70,17 +69,17 @@ def speed(run_dir: Path) -> dict[str, Any]:
 
     model: SemiSupervisedModel = keras.models.load_model(run_dir / "model.keras", compile=False)
     servable = Servable(model, tuple(map(str, range(model.classes))), 1.5)
-    folder = Path(tempfile.mkdtemp())
     rows = np.random.default_rng(0).integers(0, 256, [max(CALLS), *model.feature_shape]).astype(np.float32)
-    runs: dict[str, Callable[[np.ndarray], Any]] = {"plain": _session(export_plain(model, folder / "plain"))}
-    for samples in SAMPLES:
-        model.prediction_samples = samples
-        servable.write(folder / str(samples))
-        runs[f"S = {samples}"] = _session(folder / str(samples))
-    model.prediction_samples = 16
-    runs["Keras predict, S = 16"] = lambda x: model.predict(x, batch_size=len(x), verbose=0)
-    cases = [case | {"batch": size} for size in CALLS for case in _take_turns(runs, rows[:size], CALLS[size])]
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runs: dict[str, Callable[[np.ndarray], Any]] = {"plain": _session(export_plain(model, folder / "plain"))}
+        for samples in SAMPLES:
+            model.prediction_samples = samples
+            servable.write(folder / str(samples))
+            runs[f"S = {samples}"] = _session(folder / str(samples))
+        model.prediction_samples = 16
+        runs["Keras predict, S = 16"] = lambda x: model.predict(x, batch_size=len(x), verbose=0)
+        cases = [case | {"batch": size} for size in CALLS for case in _take_turns(runs, rows[:size], CALLS[size])]
     return {"cases": cases}
 
 
@@ -123,7 +122,7 @@ def _take_turns(runs: dict[str, Callable[[np.ndarray], Any]], x: np.ndarray, cal
             run(x)
     for _ in range(TURNS):
         for name, run in runs.items():
-            for _ in range(calls // TURNS // (10 if name.startswith("Keras") else 1)):
+            for _ in range(max(2, calls // TURNS // (10 if name.startswith("Keras") else 1))):
                 start = time.perf_counter()
                 run(x)
                 taken[name].append(1000 * (time.perf_counter() - start))

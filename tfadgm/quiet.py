@@ -14,8 +14,11 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Drops what any library writes to the standard error stream of the process."""
-    sys.stderr.flush()
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
     with open(os.devnull, "w") as devnull:
         os.dup2(devnull.fileno(), 2)
     try:

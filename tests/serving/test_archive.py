@@ -16,14 +16,13 @@ from tensorflow_serving.config import model_server_config_pb2
 from tests.serving.conftest import NAMES, make_servable
 from tfadgm import serving
 from tfadgm.errors import InputError
-from tfadgm.serving import archive, warmup
+from tfadgm.serving import archive, configs, warmup
 from tfadgm.serving.commands import export_run, instructions
 
 
 def export(output: Path, **options) -> Path:
-    return serving.export(
-        make_servable().model, output, class_names=NAMES, temperature=1.0, **{"name": "tiny", **options}
-    )
+    given = {"name": "tiny", "class_names": NAMES, "temperature": 1.0} | options
+    return serving.export(make_servable().model, output, **given)
 
 
 def versions(output: Path) -> set[str]:
@@ -69,16 +68,40 @@ def test_exports_that_race_for_a_version(tmp_path, version):
         shutil.rmtree(folder)
 
 
-def test_the_files_that_a_server_is_started_with(tmp_path, unverified):
-    export(tmp_path)
-    export(tmp_path, name="other")
+def models(output: Path) -> list[tuple[str, str, str]]:
     config = model_server_config_pb2.ModelServerConfig()
-    text_format.Parse((tmp_path / "models.config").read_text(), config)
-    found = {(model.name, model.base_path, model.model_platform) for model in config.model_config_list.config}
-    assert found == {(name, str(tmp_path / name), "tensorflow") for name in ("tiny", "other")}
+    text_format.Parse((output / "models.config").read_text(), config)
+    return [(model.name, model.base_path, model.model_platform) for model in config.model_config_list.config]
+
+
+def test_the_files_that_a_server_is_started_with(tmp_path, unverified):
+    for name in ("tiny", "other", "tiny"):
+        export(tmp_path, name=name)
+    assert models(tmp_path) == [(name, str(tmp_path / name), "tensorflow") for name in ("tiny", "other")]
     assert "max_batch_size { value: 256 }" in (tmp_path / "batching.config").read_text()
     assert "enable: true" in (tmp_path / "monitoring.config").read_text()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_what_a_user_has_written_into_them_stays(tmp_path):
+    own = 'model_config_list { config { name: "mine" base_path: "/elsewhere/mine" model_platform: "tensorflow" } }'
+    (tmp_path / "models.config").write_text(own)
+    (tmp_path / "batching.config").write_text("max_batch_size { value: 8 }")
+    configs.write(tmp_path / "tiny")
+    assert models(tmp_path)[0] == ("mine", "/elsewhere/mine", "tensorflow")
+    assert models(tmp_path)[1] == ("tiny", str(tmp_path / "tiny"), "tensorflow")
+    assert (tmp_path / "batching.config").read_text() == "max_batch_size { value: 8 }"
+    (tmp_path / "models.config").write_text("what?")
+    with pytest.raises(InputError, match=r"Expected .*models.config to be a configuration of TF Serving"):
+        configs.write(tmp_path / "tiny")
+    assert (tmp_path / "models.config").read_text() == "what?"
+
+
+def test_no_model_is_lost_when_many_are_added_at_once(tmp_path):
+    names = [f"model{number}" for number in range(24)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: configs.write(tmp_path / name), names))
+    assert {name for name, _, _ in models(tmp_path)} == set(names)
 
 
 def test_warm_up_requests_are_what_a_server_replays(exported):
@@ -126,8 +149,12 @@ def test_samples_are_those_of_the_export_only(tmp_path, unverified, monkeypatch)
     [
         ({"name": "../x"}, "Expected a name of letters"),
         ({"name": ""}, "Expected a name of letters"),
-        ({"version": 0}, "Expected a version of 1 or more. Received: 0"),
-        ({"samples": 0}, "Expected samples of 1 or more. Received: 0"),
+        ({"version": 0}, "Expected version to be 1 or more. Received: 0"),
+        ({"samples": 0}, "Expected samples to be 1 or more. Received: 0"),
+        ({"temperature": 0.0}, "Expected a temperature above 0. Received: 0.0"),
+        ({"class_names": ["a", "b"]}, "Expected 3 class names. Received: 2"),
+        ({"class_names": [1, 2, 3]}, "Expected class names as text"),
+        ({"class_names": ["a", "b", "\ud800"]}, "Expected class names as text"),
     ],
 )
 def test_arguments_that_cannot_be_used(tmp_path, options, message):
@@ -144,13 +171,14 @@ def test_a_full_disk_leaves_nothing(tmp_path, unverified):
             export(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert versions(tmp_path) == set()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="Expected to write to .*file"):
-        export(tmp_path / "file")
+    for output in (tmp_path / "file", Path("/proc/models")):
+        with pytest.raises(InputError, match=f"Expected to write to {output}"):
+            export(output)
 
 
 def test_a_run_folder_is_exported_with_its_report(tmp_path, run_dir, unverified):

@@ -50,8 +50,8 @@ def test_a_row_that_is_not_finite_says_so_and_its_neighbours_do_not_notice(serva
     assert (bad["label"][2], bad["label_name"][2]) == (-1, b"")
 
 
-@pytest.mark.parametrize("largest", [1.0, 255.0])
-def test_images_are_bytes_in_the_units_of_the_data(servable, images, largest):
+@pytest.mark.parametrize("largest", [1.0, 16.0, 255.0])
+def test_a_full_byte_is_the_largest_intensity(servable, images, largest):
     servable.model.adapt(np.full([2, 2, 3], largest, np.float32))
     expected = ask(servable, "serving_default", images * (largest / 255))
     for name, array in [
@@ -100,12 +100,27 @@ def test_the_embedding_is_the_mean_of_a(kind, x):
 
 
 def test_classify_takes_examples_and_names_every_class(servable, x):
-    examples = [serialized_example(row) for row in x] + [tf.train.Example().SerializeToString()]
-    answer = ask(servable, "classify", strings(examples))
+    examples = [serialized_example(row) for row in x]
+    wrong = [tf.train.Example().SerializeToString(), *map(serialized_example, (x[0, :1], x[:2]))]
+    answer = ask(servable, "classify", strings([*examples, *wrong]))
     expected = ask(servable, "serving_default", x)["probabilities"]
-    np.testing.assert_allclose(answer["scores"][:-1], expected, atol=1e-6)
-    assert np.isnan(answer["scores"][-1]).all()
-    assert answer["classes"].tolist() == [[name.encode() for name in NAMES]] * 6
+    np.testing.assert_allclose(answer["scores"][: len(x)], expected, atol=1e-6)
+    assert np.isnan(answer["scores"][len(x) :]).all()
+    assert answer["classes"].tolist() == [[name.encode() for name in NAMES]] * 8
+
+
+def test_gaussian_features_are_bytes_as_they_are(images):
+    servable = make_servable(likelihood="gaussian")
+    expected = ask(servable, "serving_default", images.astype(np.float32))
+    np.testing.assert_array_equal(ask(servable, "predict_images", images)["label"], expected["label"])
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 6), (4, 3), (2, 3, 2), (6,)])
+def test_another_shape_is_refused(servable, shape):
+    wrong = np.zeros(shape, np.float32)
+    for method in (servable.predict, servable.score, servable.embed, servable.predict_images):
+        with pytest.raises((tf.errors.InvalidArgumentError, ValueError), match="not compatible"):
+            method(tf.constant(wrong))
 
 
 def test_generated_examples_are_the_models_and_do_not_depend_on_how_many_follow(servable):

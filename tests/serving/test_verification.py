@@ -10,7 +10,7 @@ import tensorflow as tf
 from tests.serving.conftest import NAMES, make_servable
 from tfadgm import serving
 from tfadgm.errors import VerificationError
-from tfadgm.serving import signatures
+from tfadgm.serving import signatures, warmup
 from tfadgm.serving.signatures import Servable
 
 
@@ -76,8 +76,7 @@ def test_a_planted_mistake_is_found_and_nothing_is_left(tmp_path, monkeypatch, m
     monkeypatch.setattr(signatures.Servable, method, mistake)
     with pytest.raises(VerificationError, match=message):
         serving.export(make_servable().model, tmp_path, name="tiny", class_names=NAMES, temperature=1.5)
-    assert list((tmp_path / "tiny").iterdir()) == []
-    assert not (tmp_path / "models.config").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_model_is_told_from_the_exported_one(exported):
@@ -101,6 +100,17 @@ def test_damage_is_found(tmp_path, exported, file, message):
     content[len(content) // 2] ^= 0xFF
     (copy / file).write_bytes(bytes(content))
     with pytest.raises(VerificationError, match=message):
+        serving.verify(copy)
+
+
+def test_a_signature_without_a_warm_up_request_is_found(tmp_path, exported):
+    copy = shutil.copytree(exported, tmp_path / "1")
+    file = copy / "assets.extra" / warmup.FILE
+    records = list(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for record in records[: len(warmup.BATCH_SIZES)]:
+            writer.write(record)
+    with pytest.raises(VerificationError, match=r"Expected warm-up requests of every signature"):
         serving.verify(copy)
 
 

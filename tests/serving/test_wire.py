@@ -34,7 +34,7 @@ from tensorflow_serving.apis import (
 
 from tests.serving.conftest import NAMES, make_servable
 from tests.serving.test_signatures import ask, png
-from tfadgm.serving import archive, warmup
+from tfadgm.serving import configs, warmup
 
 DOUBLE = [sys.executable, "-m", "tests.serving.double"]
 BINARY = os.environ.get("TENSORFLOW_MODEL_SERVER")
@@ -46,7 +46,7 @@ class Server:
 
     def __init__(self, command: list[str], output: Path, exported: Path, batching: bool):
         shutil.copytree(exported, output / "tiny" / "1")
-        archive._write_configs(output)
+        configs.write(output / "tiny")
         with socket.socket() as one, socket.socket() as two:
             one.bind(("localhost", 0))
             two.bind(("localhost", 0))
@@ -205,6 +205,9 @@ def test_rest_takes_images_as_bytes(server, servable, images):
     ("arguments", "codes"),
     [
         ({"signature": "serving_default", "x": np.zeros([2, 3, 3], np.float32)}, {"INVALID_ARGUMENT"}),
+        ({"signature": "score", "x": np.zeros([1, 2, 6], np.float32)}, {"INVALID_ARGUMENT"}),
+        ({"signature": "embed", "x": np.zeros([4, 3], np.float32)}, {"INVALID_ARGUMENT"}),
+        ({"signature": "predict_images", "images": np.zeros([6], np.uint8)}, {"INVALID_ARGUMENT"}),
         ({"signature": "serving_default", "x": np.zeros([2, 2, 3], np.int32)}, {"INVALID_ARGUMENT"}),
         ({"signature": "serving_default", "y": np.zeros([2, 2, 3], np.float32)}, {"INVALID_ARGUMENT"}),
         ({"signature": "nothing", "x": np.zeros([2, 2, 3], np.float32)}, {"FAILED_PRECONDITION", "INVALID_ARGUMENT"}),
@@ -248,6 +251,12 @@ def load(server: Server, calls: int, clients: int) -> None:
 
     with ThreadPoolExecutor(clients) as threads:
         list(threads.map(client, range(clients)))
+
+
+def test_more_rows_than_a_server_merges_are_refused(batching):
+    with pytest.raises(grpc.RpcError) as raised:
+        batching.predict("serving_default", x=np.zeros([257, 2, 3], np.float32))
+    assert raised.value.code().name == "INVALID_ARGUMENT"
 
 
 def test_ten_thousand_merged_requests(batching):

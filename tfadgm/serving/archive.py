@@ -7,11 +7,11 @@ DIR/models.config, batching.config, monitoring.config    what the server is star
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import re
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,26 +20,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from google.protobuf import text_format
-from tensorflow_serving.config import model_server_config_pb2
 
 import tfadgm
 from tfadgm.checkpoint import writing
 from tfadgm.errors import InputError
 from tfadgm.models import SemiSupervisedModel
-from tfadgm.serving import contract, verification, warmup
+from tfadgm.serving import configs, contract, verification, warmup
 from tfadgm.serving.calibration import calibrate
 from tfadgm.serving.signatures import Servable
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-BATCHING = f"""max_batch_size {{ value: {max(warmup.BATCH_SIZES)} }}
-batch_timeout_micros {{ value: 1000 }}
-max_enqueued_batches {{ value: 1000 }}
-num_batch_threads {{ value: 2 }}
-pad_variable_length_inputs: false
-{"".join(f"allowed_batch_sizes: {size}{chr(10)}" for size in warmup.BATCH_SIZES)}"""
-MONITORING = """prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
-"""
 
 
 def export(
@@ -69,45 +59,68 @@ def export(
         InputError: if the arguments cannot be used, or nothing can be written there.
         VerificationError: if the export does not do what the model does. No version is left behind.
     """
-    if not NAME.fullmatch(name):
-        raise InputError(f"Expected a name of letters, digits, points, dashes and underscores. Received: {name!r}")
-    if version is not None and version < 1:
-        raise InputError(f"Expected a version of 1 or more. Received: {version}")
-    if samples is not None and samples < 1:
-        raise InputError(f"Expected samples of 1 or more. Received: {samples}")
+    names = _checked(model, name, class_names, version, samples, temperature)
     folder = Path(output).absolute() / name
     if version is not None and (folder / str(version)).exists():
         raise _exists(folder / str(version))
     kept, model.prediction_samples = model.prediction_samples, samples or model.prediction_samples
     try:
-        calibration = {"temperature": temperature} if temperature else calibrate(model)
-        servable = Servable(model, tuple(class_names), calibration["temperature"])
+        calibration = calibrate(model) if temperature is None else {"temperature": temperature}
+        servable = Servable(model, names, calibration["temperature"])
+        partial = folder / f".partial-{uuid.uuid4().hex}"
         with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
-            partial.chmod(0o755)  # a server may be another user
+            partial.mkdir(parents=True)
         try:
-            _write(partial, servable, name, {"calibration": calibration, **(info or {})})
+            _write(partial, servable, name, {**(info or {}), "calibration": calibration})
             final = _number(partial, folder, version)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        _write_configs(folder.parent)
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # if nothing else is there
     finally:
         model.prediction_samples = kept
+    configs.write(folder)
     return final
+
+
+def _checked(
+    model: SemiSupervisedModel,
+    name: str,
+    class_names: Iterable[str],
+    version: int | None,
+    samples: int | None,
+    temperature: float | None,
+) -> tuple[str, ...]:
+    """The class names, once all arguments are found usable."""
+    if not NAME.fullmatch(name):
+        raise InputError(f"Expected a name of letters, digits, points, dashes and underscores. Received: {name!r}")
+    for what, value in (("version", version), ("samples", samples)):
+        if value is not None and value < 1:
+            raise InputError(f"Expected {what} to be 1 or more. Received: {value}")
+    if temperature is not None and not 0 < temperature < float("inf"):
+        raise InputError(f"Expected a temperature above 0. Received: {temperature}")
+    names = tuple(class_names)
+    try:
+        [found.encode() for found in names]
+    except (AttributeError, UnicodeEncodeError) as error:
+        raise InputError(f"Expected class names as text. Received: {names}") from error
+    if len(names) != model.classes:
+        raise InputError(f"Expected {model.classes} class names. Received: {len(names)}")
+    return names
 
 
 def _write(path: Path, servable: Servable, name: str, info: dict[str, Any]) -> None:
     """A complete, verified export in the folder `path`."""
     model = servable.model
+    requests = warmup.example_requests(servable, max(warmup.BATCH_SIZES))
     with writing(path):
         try:
             servable.write(path)
-            requests = warmup.example_requests(servable, max(warmup.BATCH_SIZES))
             warmup.write(path / verification.INFO.parent / warmup.FILE, name, requests)
         except tf.errors.OpError as error:  # TensorFlow's writers on a full disk
             raise OSError(str(error).splitlines()[0]) from error
         told = {
+            **info,
             "name": name,
             "classes": list(servable.class_names),
             "feature_shape": list(model.feature_shape),
@@ -123,11 +136,11 @@ def _write(path: Path, servable: Servable, name: str, info: dict[str, Any]) -> N
                 "keras": keras.__version__,
                 "tensorflow_probability": tfp.__version__,
             },
-            **info,
             "content_sha256": contract.content_hash(path),
         }
         (path / verification.INFO).write_text(json.dumps(told))
-        told["verified"] = verification.verify(path, servable)
+    told["verified"] = verification.verify(path, servable)
+    with writing(path):
         (path / verification.INFO).write_text(json.dumps(told, indent=2) + "\n")
 
 
@@ -158,24 +171,6 @@ def parameters(model: SemiSupervisedModel) -> int:
 def _range(model: SemiSupervisedModel) -> list[float] | None:
     """The smallest and largest feature of Bernoulli features, in the units of the data."""
     return [0.0, float(model.scaling.scale[0])] if model.likelihood == "bernoulli" else None
-
-
-def _write_configs(output: Path) -> None:
-    """The server's own files, for every model in `output`."""
-    config = model_server_config_pb2.ModelServerConfig()
-    for folder in sorted(path for path in output.iterdir() if path.is_dir() and newest_version(path)):
-        model = config.model_config_list.config.add()
-        model.name, model.base_path, model.model_platform = folder.name, str(folder), "tensorflow"
-    files = {
-        "models.config": text_format.MessageToString(config),
-        "batching.config": BATCHING,
-        "monitoring.config": MONITORING,
-    }
-    with writing(output):
-        for name, text in files.items():
-            partial = output / f".{name}.{os.getpid()}"
-            partial.write_text(text)
-            partial.replace(output / name)
 
 
 def _exists(path: Path) -> InputError:

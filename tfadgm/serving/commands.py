@@ -54,9 +54,10 @@ def instructions(path: Path) -> str:
     batching = f"--enable_batching --batching_parameters_file={shlex.quote(str(output / 'batching.config'))}"
     url = f"http://localhost:8501/v1/models/{name}"
     verified, difference = info["verified"], max(info["verified"]["largest_difference"].values())
-    megabytes, temperature = verified["bytes"] / 2**20, info["calibration"]["temperature"]
+    megabytes = verified["bytes"] / 2**20
     return f"""
-Exported {path}: {megabytes:.1f} MiB, {info["samples"]} samples a prediction, temperature {temperature:.2f}
+Exported {path}: {megabytes:.1f} MiB, {info["samples"]} samples a prediction
+{_calibration(info["calibration"])}
 Verified: {verified["requests"]} requests agree with Keras within {difference:.0e}, in a Session and through the C API
 without Python. That is TF Serving's own loader; the server itself was not run.
 
@@ -77,6 +78,17 @@ Ask it:
   with urllib.request.urlopen("{url}:predict", body) as answer:
       outputs = json.load(answer)["outputs"]
   print(outputs["label_name"], outputs["probabilities"])"""
+
+
+def _calibration(found: dict[str, float]) -> str:
+    """What the temperature did to the model's own examples, where it was fitted on them."""
+    text = f"Temperature {found['temperature']:.2f}"
+    if "points" in found:
+        text += (
+            f": on {found['points']} examples of the model's own, NLL {found['nll_before']:.4f} becomes "
+            f"{found['nll_after']:.4f}, ECE {found['ece_before']:.4f} becomes {found['ece_after']:.4f}"
+        )
+    return text
 
 
 def _curl(url: str, shape: tuple[int, ...]) -> str:

@@ -23,6 +23,7 @@ Arrays = dict[str, np.ndarray]
 Run = Callable[[Arrays, dict[str, str]], Arrays]  # feeds by tensor name, fetches alias -> tensor name
 
 TYPES = {1: np.float32, 3: np.int32, 4: np.uint8, 7: np.object_, 9: np.int64}  # tensorflow/core/framework/types.proto
+NUMBERS = {dtype: number for number, dtype in TYPES.items()}
 STRING = 7
 STRING_BYTES = 24  # of a TF_TString
 
@@ -106,21 +107,27 @@ class _Library:
     sizes = "TF_TensorByteSize", "TF_StringGetSize", "TF_Dim"
 
     def __init__(self, folder: Path) -> None:
-        ctypes.CDLL(str(folder / "libtensorflow_framework.so.2"), mode=ctypes.RTLD_GLOBAL)
-        self.c = ctypes.CDLL(str(folder / "libtensorflow_cc.so.2"), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(folder / "libtensorflow_framework.so.2"))
+        self.c = ctypes.CDLL(str(folder / "libtensorflow_cc.so.2"))
         for names, kind in ((self.pointers, ctypes.c_void_p), (self.sizes, ctypes.c_size_t)):
             for name in names:
                 getattr(self.c, name).restype = kind
         self.c.TF_Message.restype = ctypes.c_char_p
-        self.status = ctypes.c_void_p(self.c.TF_NewStatus())
 
-    def check(self) -> None:
-        if self.c.TF_GetCode(self.status):
-            raise RuntimeError(self.c.TF_Message(self.status).decode(errors="replace"))
+    def status(self) -> ctypes.c_void_p:
+        return ctypes.c_void_p(self.c.TF_NewStatus())
+
+    def check(self, status: ctypes.c_void_p) -> None:
+        """Raises what a call left in its `status`, which ends here."""
+        message = self.c.TF_Message(status).decode(errors="replace") if self.c.TF_GetCode(status) else None
+        self.c.TF_DeleteStatus(status)
+        if message is not None:
+            raise RuntimeError(message)
 
     def has_cpu_kernel(self, operation: str) -> bool:
-        kernels = self.c.TF_GetRegisteredKernelsForOp(operation.encode(), self.status)
-        self.check()
+        status = self.status()
+        kernels = self.c.TF_GetRegisteredKernelsForOp(operation.encode(), status)
+        self.check(status)
         buffer = ctypes.cast(kernels, ctypes.POINTER(_Buffer)).contents
         found = buffer.data and b"CPU" in ctypes.string_at(buffer.data, buffer.length)
         self.c.TF_DeleteBuffer(ctypes.c_void_p(kernels))
@@ -130,10 +137,9 @@ class _Library:
         graph = ctypes.c_void_p(self.c.TF_NewGraph())
         options = ctypes.c_void_p(self.c.TF_NewSessionOptions())
         tags = (ctypes.c_char_p * 1)(b"serve")
-        session = self.c.TF_LoadSessionFromSavedModel(
-            options, None, model.encode(), tags, 1, graph, None, self.status
-        )  # fmt: skip
-        self.check()
+        status = self.status()
+        session = self.c.TF_LoadSessionFromSavedModel(options, None, model.encode(), tags, 1, graph, None, status)
+        self.check(status)
 
         def output(name: str) -> _Output:
             operation, _, index = name.partition(":")
@@ -147,20 +153,21 @@ class _Library:
             values = (ctypes.c_void_p * len(feeds))(*map(self.tensor, feeds.values()))
             outputs = (_Output * len(fetches))(*map(output, fetches.values()))
             answers = (ctypes.c_void_p * len(fetches))()
+            status = self.status()
             self.c.TF_SessionRun(
                 ctypes.c_void_p(session), None, inputs, values, len(feeds), outputs, answers, len(fetches), None, 0,
-                None, self.status,
+                None, status,
             )  # fmt: skip
             for value in values:
                 self.c.TF_DeleteTensor(ctypes.c_void_p(value))
-            self.check()
+            self.check(status)
             return {alias: self.array(answer) for alias, answer in zip(fetches, answers, strict=True)}
 
         return run
 
     def tensor(self, array: np.ndarray) -> int:
         """A TF_Tensor that holds a copy of `array`."""
-        kind = next(number for number, dtype in TYPES.items() if array.dtype == dtype)
+        kind = NUMBERS[array.dtype.type]
         size = array.size * STRING_BYTES if kind == STRING else array.nbytes
         dimensions = (ctypes.c_int64 * array.ndim)(*array.shape)
         tensor = self.c.TF_AllocateTensor(kind, dimensions, array.ndim, ctypes.c_size_t(size))

@@ -1,7 +1,7 @@
 """What a server offers of a trained classifier: its signatures, with all preprocessing inside the graph.
 
-A row of a request that cannot be used (not finite, of another size, of no class) answers NaN, with label -1 and an
-empty name. It costs its neighbours nothing, which matters because a server merges the requests of its clients.
+A row of a request that cannot be used (not finite, a string of another size, of no class) answers NaN, with label -1
+and an empty name. It costs its neighbours nothing, which matters because a server merges the requests of its clients.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Servable:
 
     def predict(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         """Calibrated class probabilities [B, C], the most probable class [B] and its name [B]."""
-        usable = _finite(x)
+        x, usable = self._checked(x)
         probabilities = self.model(x)
         if self.temperature != 1:
             probabilities = tf.nn.softmax(tf.math.log(tf.maximum(probabilities, 1e-30)) / self.temperature)
@@ -84,17 +84,17 @@ class Servable:
         }
 
     def predict_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`predict` of bytes [B, *features]."""
-        return self.predict(tf.cast(images, tf.float32) / self.byte_units())
+        """`predict` of bytes [B, *features], see `byte_units`."""
+        return self.predict(tf.cast(images, tf.float32) * self.byte_units())
 
     def predict_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """`predict` of strings [B], each a PNG or the bare bytes of one image, row by row."""
         pixels = tf.map_fn(self._pixels, image_bytes, fn_output_signature=tf.float32)
-        return self.predict(pixels / self.byte_units())
+        return self.predict(pixels * self.byte_units())
 
     def score(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         """How familiar x is: bounds of log p(x) [B] and of log p(x|y) [B, C], nats of the scaled features."""
-        usable = _finite(x)
+        x, usable = self._checked(x)
         total, of_classes = self.model.exact_bounds(x)
         return {
             "log_likelihood_bound": _or_nan(usable, total),
@@ -103,7 +103,8 @@ class Servable:
 
     def embed(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         """The mean of q(a|x), [B, A]."""
-        return {"a": _or_nan(_finite(x), self.model.embed(x))}
+        x, usable = self._checked(x)
+        return {"a": _or_nan(usable, self.model.embed(x))}
 
     def generate(self, label: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Examples [B, *features] of the classes `label` [B]; the same labels and seed [2] give the same ones."""
@@ -113,19 +114,23 @@ class Servable:
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """TF Serving's Classify: serialized tf.Examples [B] with a float list `x` -> classes and scores [B, C]."""
         units = self.model.scaling.units
-        feature = tf.io.FixedLenFeature([units], tf.float32, default_value=[math.nan] * units)
-        x = tf.io.parse_example(inputs, {FEATURE: feature})[FEATURE]
+        rows = tf.io.parse_example(inputs, {FEATURE: tf.io.RaggedFeature(tf.float32)})[FEATURE]
+        fits = tf.equal(rows.row_lengths(), units)
+        x = _or_nan(fits, rows.to_tensor(math.nan, shape=[None, units]))
         scores = self.predict(tf.reshape(x, [-1, *self.model.feature_shape]))["probabilities"]
         classes = tf.tile(tf.constant([self.class_names]), [tf.shape(scores)[0], 1])
         return {"classes": classes, "scores": scores}
 
+    def _checked(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """x of the shape that the signature names, which a server does not check, and which rows [B] are finite."""
+        x = tf.ensure_shape(x, [None, *self.model.feature_shape])
+        return x, tf.reduce_all(tf.math.is_finite(x), list(range(1, len(x.shape))))
+
     # Images.
 
     def byte_units(self) -> tf.Tensor | float:
-        """Bytes to a unit of the data: 255 where intensities lie in [0, 1], else 1."""
-        if self.model.likelihood == "gaussian":
-            return 1.0
-        return tf.where(self.model.scaling.scale.value[0] == 1, 255.0, 1.0)
+        """What a byte stands for: 255 for the largest intensity of Bernoulli features, else itself."""
+        return self.model.scaling.scale.value[0] / 255 if self.model.likelihood == "bernoulli" else 1.0
 
     def _pixels(self, image: tf.Tensor) -> tf.Tensor:
         """One image [*features] of a string; NaN if it is neither a PNG nor bytes of the right size."""
@@ -151,11 +156,6 @@ class Servable:
 def is_image(shape: tuple[int, ...]) -> bool:
     """Whether features are an image: [H, W], or [H, W, 1, 3 or 4]."""
     return len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))
-
-
-def _finite(x: tf.Tensor) -> tf.Tensor:
-    """Which rows [B] of x hold finite numbers only."""
-    return tf.reduce_all(tf.math.is_finite(x), list(range(1, len(x.shape))))
 
 
 def _or_nan(usable: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

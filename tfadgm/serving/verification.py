@@ -60,7 +60,7 @@ def verify(path: str | Path, servable: Servable | None = None) -> dict[str, Any]
         info = json.loads((path / INFO).read_text())
         signatures, parameters, content = contract.signatures(info), info["parameters"], info["content_sha256"]
         graph = contract.read_graph(path)
-        requests = warmup.read(path / INFO.parent / warmup.FILE)
+        calls = make_calls(warmup.read(path / INFO.parent / warmup.FILE))
         stored = contract.stored_numbers(path)
     except Exception as error:  # whatever JSON, protobuf and TensorFlow's readers raise on damaged files
         reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
@@ -68,7 +68,7 @@ def verify(path: str | Path, servable: Servable | None = None) -> dict[str, Any]
     contract.check_operations(graph)
     contract.check_signatures(graph, signatures)
     expect("the content that model_info.json names", contract.content_hash(path), content)
-    calls = make_calls(requests)
+    expect("warm-up requests of every signature", sorted({call.signature for call in calls}), sorted(signatures))
     differences = compare(calls, answer(path, graph, calls), servable)
     expect("as many stored numbers as parameters", stored, parameters)
     return {
@@ -125,16 +125,20 @@ def answer(path: Path, graph: meta_graph_pb2.MetaGraphDef, calls: list[Call]) ->
 
 
 def _run_side_by_side(kinds: tuple[str, ...], folder: Path) -> dict[str, Arrays]:
-    processes = {
-        kind: subprocess.Popen(
-            [sys.executable, runners.__file__, kind, str(folder)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for kind in kinds
-    }
-    told = {kind: process.communicate()[1].strip().splitlines() for kind, process in processes.items()}
+    processes: dict[str, subprocess.Popen] = {}
+    told = {}
+    try:
+        for kind in kinds:
+            command = [sys.executable, runners.__file__, kind, str(folder)]
+            processes[kind] = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+            )
+        for kind, process in processes.items():
+            told[kind] = process.communicate()[1].strip().splitlines()
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
     for kind, process in processes.items():
         if process.returncode:
             reason = (told[kind] or [f"exit status {process.returncode}"])[-1]

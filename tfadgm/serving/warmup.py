@@ -23,7 +23,7 @@ def example_requests(servable: Servable, rows: int) -> dict[str, Arrays]:
     labels = np.arange(rows) % servable.model.classes
     seed = np.array([0, 0], np.int32)
     x = servable.model.generate(labels, seed).numpy()
-    pixels = np.rint(np.clip(x * servable.byte_units(), 0, 255)).astype(np.uint8)
+    pixels = np.rint(np.clip(x / servable.byte_units(), 0, 255)).astype(np.uint8)
     requests = {
         "serving_default": {"x": x},
         "score": {"x": x},
