@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 from google.protobuf import text_format
 from tensorflow_serving.apis import prediction_log_pb2
@@ -123,12 +124,20 @@ def test_model_info_tells_what_was_exported(exported):
     model = make_servable().model
     assert info["classes"] == list(NAMES)
     assert info["feature_shape"] == [2, 3]
+    assert info["feature_units"] == "those of training: intensities from 0 to 1"
     assert info["samples"] == 16
     assert info["labels"] == 6
     assert info["calibration"]["temperature"] == 1.5
     assert info["parameters"] == model.count_params() - len(NAMES)  # all but the running mean of q(y|x)
     assert len(info["content_sha256"]) == 64
     assert set(info["versions"]) == {"tfadgm", "tensorflow", "keras", "tensorflow_probability"}
+
+
+def test_units_of_gaussian_features():
+    model = make_servable(likelihood="gaussian").model
+    model.adapt(np.arange(12, dtype=np.float32).reshape(2, 2, 3) * 4)
+    expected = "those of training: means of the features from 12 to 32, standard deviations from 12 to 12"
+    assert archive._units(model) == expected
 
 
 def test_instructions_name_the_commands(exported):

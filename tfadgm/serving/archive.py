@@ -124,7 +124,7 @@ def _write(path: Path, servable: Servable, name: str, info: dict[str, Any]) -> N
             "name": name,
             "classes": list(servable.class_names),
             "feature_shape": list(model.feature_shape),
-            "feature_range": _range(model),
+            "feature_units": _units(model),
             "auxiliary_units": model.auxiliary_units,
             "latent_units": model.latent_units,
             "samples": model.prediction_samples,
@@ -168,9 +168,15 @@ def parameters(model: SemiSupervisedModel) -> int:
     return sum(int(np.prod(weight.shape)) for weight in model.weights if weight.dtype == "float32") - model.classes
 
 
-def _range(model: SemiSupervisedModel) -> list[float] | None:
-    """The smallest and largest feature of Bernoulli features, in the units of the data."""
-    return [0.0, float(model.scaling.scale[0])] if model.likelihood == "bernoulli" else None
+def _units(model: SemiSupervisedModel) -> str:
+    """In which units a client gives features: those of the training data."""
+    shift, scale = model.scaling.shift.numpy(), model.scaling.scale.numpy()
+    if model.likelihood == "bernoulli":
+        return f"those of training: intensities from 0 to {scale[0]:g}"
+    return (
+        f"those of training: means of the features from {shift.min():g} to {shift.max():g}, "
+        f"standard deviations from {scale.min():g} to {scale.max():g}"
+    )
 
 
 def _exists(path: Path) -> InputError:
