@@ -64,7 +64,7 @@ original_predict, original_embed = Servable.predict, Servable.embed
         ("embed", random_embed, "Expected no random state on a server: answers would differ. Received RandomStandardN"),
         ("embed", compiled_embed, "Expected nothing that must be compiled by XLA"),
         ("embed", summed_embed, "Expected the outputs of embed"),
-        ("predict", neighbourly_predict, r"Expected probabilities of \w+ \(session\), (batch|keras) to agree within"),
+        ("predict", neighbourly_predict, r"Expected probabilities of \w+ \(process 1\), (batch|keras) to agree within"),
         (
             "write",
             saved_by_tensorflow,

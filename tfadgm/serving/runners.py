@@ -1,10 +1,11 @@
 """Runs an exported model in a process of its own, the two ways a server's loader can be driven.
 
-    python runners.py session FOLDER    TensorFlow's Session, which is what TF Serving runs
-    python runners.py c_api FOLDER      the C API through ctypes, without TensorFlow's Python
+    python runners.py session FOLDER              TensorFlow's Session, which is what TF Serving runs
+    python runners.py c_api FOLDER [LIBRARIES]    the C API through ctypes, without TensorFlow's Python
 
-FOLDER holds job.json and inputs.npz; the answers go to outputs.npz there. This file stands alone: it is started by its
-path, and imports nothing of tfadgm and, for the C API, nothing of TensorFlow.
+FOLDER holds job.json and inputs.npz; the answers go to session.npz or c_api.npz there. LIBRARIES is the folder of
+another release's libraries, by default that of the installed one. This file stands alone: it is started by its path, and
+imports nothing of tfadgm and, for the C API, nothing of TensorFlow.
 """
 
 from __future__ import annotations
@@ -199,18 +200,18 @@ class _Library:
         return array
 
 
-def main(kind: str, folder: Path) -> None:
+def main(kind: str, folder: Path, libraries: Path | None = None) -> None:
     """Answers every call of the job in `folder`."""
     job: dict[str, Any] = json.loads((folder / "job.json").read_text())
     inputs = load(folder / "inputs.npz")
-    run = session_runner(job["model"]) if kind == "session" else c_api_runner(job["model"])
+    run = session_runner(job["model"]) if kind == "session" else c_api_runner(job["model"], libraries)
     outputs: Arrays = {}
     for index, call in enumerate(job["calls"]):
         feeds = {tensor: inputs[array] for tensor, array in call["feeds"].items()}
         answers = run(feeds, call["fetches"])
         outputs |= {f"{index}/{alias}": np.asarray(answer) for alias, answer in answers.items()}
     if kind == "c_api":
-        kernels = cpu_kernels(job["operations"])
+        kernels = cpu_kernels(job["operations"], libraries)
         outputs["without_cpu_kernel"] = np.array(
             [name.encode() for name, found in kernels.items() if not found] + [None], np.object_
         )[:-1]
@@ -221,6 +222,6 @@ def main(kind: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1], Path(sys.argv[2]))
+        main(sys.argv[1], *map(Path, sys.argv[2:]))
     except Exception as reason:  # whatever the loader and the graph raise, in one line
         sys.exit(f"{type(reason).__name__}: {' '.join(str(reason).split())[:500]}")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ INFO = Path("assets.extra") / "model_info.json"
 # mistakes that are looked for (noise that depends on the neighbours, a wrong weight) begin at 1e-3.
 TOLERANCE = 1e-5
 ROWS = 17
+SESSION, C_API = ("session",), ("c_api",)
 
 
 class Call(NamedTuple):
@@ -98,67 +100,72 @@ def make_calls(requests: list[tuple[str, Arrays]]) -> list[Call]:
     return calls + [Call(signature, arrays, None) for signature, arrays in requests]
 
 
-def answer(path: Path, graph: meta_graph_pb2.MetaGraphDef, calls: list[Call]) -> dict[str, list[Arrays]]:
-    """The answers to `calls` of a Session and of the C API, each in a fresh process."""
+def answer(
+    path: Path, graph: meta_graph_pb2.MetaGraphDef, calls: list[Call], runs: Sequence[Sequence[str]] = (SESSION, C_API)
+) -> list[list[Arrays]]:
+    """The answers to `calls` of every one of `runs`, arguments of `runners.py`, each in a fresh process."""
     signatures = contract.signature_definitions(graph)
+    job: dict[str, Any] = {"model": str(path), "operations": sorted(contract.operations(graph)), "calls": []}
+    inputs: Arrays = {}
+    for index, call in enumerate(calls):
+        definition = signatures[call.signature]
+        feeds = {definition.inputs[key].name: f"{index}/{key}" for key in call.arrays}
+        fetches = {alias: tensor.name for alias, tensor in definition.outputs.items()}
+        inputs |= {f"{index}/{key}": value for key, value in call.arrays.items()}
+        job["calls"].append({"feeds": feeds, "fetches": fetches})
+    answers = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        job: dict[str, Any] = {"model": str(path), "operations": sorted(contract.operations(graph)), "calls": []}
-        inputs: Arrays = {}
-        for index, call in enumerate(calls):
-            definition = signatures[call.signature]
-            feeds = {definition.inputs[key].name: f"{index}/{key}" for key in call.arrays}
-            fetches = {alias: tensor.name for alias, tensor in definition.outputs.items()}
-            inputs |= {f"{index}/{key}": value for key, value in call.arrays.items()}
-            job["calls"].append({"feeds": feeds, "fetches": fetches})
         runners.save(folder / "inputs.npz", inputs)
         (folder / "job.json").write_text(json.dumps(job))
-        answers = {}
-        for kind, found in _run_side_by_side(("session", "c_api"), folder).items():
+        _run_side_by_side(runs, folder)
+        for kind, *_ in runs:
+            found = runners.load(folder / f"{kind}.npz")
             missing = found.pop("without_cpu_kernel", np.empty(0, np.object_))
             expect("no operation without a kernel for the CPU", [name.decode() for name in missing], [])
-            answers[kind] = [
-                {alias: found[f"{index}/{alias}"] for alias in call["fetches"]}
-                for index, call in enumerate(job["calls"])
-            ]
+            answers.append(
+                [
+                    {alias: found[f"{index}/{alias}"] for alias in call["fetches"]}
+                    for index, call in enumerate(job["calls"])
+                ]
+            )
     return answers
 
 
-def _run_side_by_side(kinds: tuple[str, ...], folder: Path) -> dict[str, Arrays]:
-    processes: dict[str, subprocess.Popen] = {}
-    told = {}
+def _run_side_by_side(runs: Sequence[Sequence[str]], folder: Path) -> None:
+    processes: list[subprocess.Popen] = []
     try:
-        for kind in kinds:
-            command = [sys.executable, runners.__file__, kind, str(folder)]
-            processes[kind] = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+        for kind, *rest in runs:
+            command = [sys.executable, runners.__file__, kind, str(folder), *rest]
+            processes.append(
+                subprocess.Popen(
+                    command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+                )
             )
-        for kind, process in processes.items():
-            told[kind] = process.communicate()[1].strip().splitlines()
+        told = [process.communicate()[1].strip().splitlines() for process in processes]
     finally:
-        for process in processes.values():
+        for process in processes:
             process.kill()
             process.wait()
-    for kind, process in processes.items():
+    for (kind, *_), process, lines in zip(runs, processes, told, strict=True):
         if process.returncode:
-            reason = (told[kind] or [f"exit status {process.returncode}"])[-1]
+            reason = (lines or [f"exit status {process.returncode}"])[-1]
             raise VerificationError(f"Expected the model to load and run ({kind}). Received: {reason}")
-    return {kind: runners.load(folder / f"{kind}.npz") for kind in kinds}
 
 
-def compare(calls: list[Call], answers: dict[str, list[Arrays]], servable: Servable | None) -> dict[str, float]:
+def compare(calls: list[Call], answers: list[list[Arrays]], servable: Servable | None = None) -> dict[str, float]:
     """The largest differences, relative to the largest magnitude of an output, at least 1.
 
     `keras`: of an answer from the Keras model's. `batch`: of a row from the same row in another batch. `processes`: of
-    one process from the other.
+    every process from the first.
     """
     references = [_reference(servable, call) if servable and call.rows is not None else None for call in calls]
     largest = {"batch": 0.0, "processes": 0.0} | ({"keras": 0.0} if servable else {})
-    for kind, found in answers.items():
+    for number, found in enumerate(answers):
         whole: dict[str, Arrays] = {}
-        for call, outputs, others, reference in zip(calls, found, answers["session"], references, strict=True):
+        for call, outputs, others, reference in zip(calls, found, answers[0], references, strict=True):
             for alias, value in outputs.items():
-                what = f"{alias} of {call.signature} ({kind})"
+                what = f"{alias} of {call.signature} (process {number + 1})"
                 expect(f"a batch of {call.batch} in dimension 0 of {what}", value.shape[0], call.batch)
                 if value.dtype == np.float32 and not np.isfinite(value).all():
                     raise VerificationError(f"Expected finite {what}. Received NaN or infinity")
