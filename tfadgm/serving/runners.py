@@ -4,8 +4,8 @@
     python runners.py c_api FOLDER [LIBRARIES]    the C API through ctypes, without TensorFlow's Python
 
 FOLDER holds job.json and inputs.npz; the answers go to session.npz or c_api.npz there. LIBRARIES is the folder of
-another release's libraries, by default that of the installed one. This file stands alone: it is started by its path, and
-imports nothing of tfadgm and, for the C API, nothing of TensorFlow.
+another release's libraries, by default that of the installed one. This file stands alone: it is started by its path,
+and imports nothing of tfadgm and, for the C API, nothing of TensorFlow.
 """
 
 from __future__ import annotations
