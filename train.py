@@ -11,16 +11,17 @@ from typing import Any
 
 from tfadgm.cli import Parser, exit_status
 from tfadgm.config import PRESETS, RECIPES, Config
-from tfadgm.runs import format_report, resumed_config, run
+from tfadgm.runs import format_report, read_config, resumed_config, run
 
 
 def main() -> None:
     flags = vars(make_parser().parse_args())
-    run_dir, resume, recipe = flags.pop("run_dir"), flags.pop("resume"), flags.pop("recipe")
+    run_dir, resume, recipe, path = (flags.pop(name) for name in ("run_dir", "resume", "recipe", "config"))
     flags = RECIPES.get(recipe, {}) | flags
-    if run_dir is None:
-        run_dir = f"runs/{Config.for_dataset(**flags).name}"
-    config = resumed_config(Path(run_dir), flags) if resume else Config.for_dataset(**flags)
+    config = dataclasses.replace(read_config(Path(path)), **flags) if path else Config.for_dataset(**flags)
+    run_dir = run_dir or f"runs/{config.name}"
+    if resume:
+        config = resumed_config(Path(run_dir), flags)
     try:
         print(format_report(run(config, Path(run_dir), resume)))
     except KeyboardInterrupt:
@@ -40,6 +41,9 @@ def make_parser() -> Parser:
     parser.add_argument("--run-dir", help="folder of the run (default: runs/<dataset>-<model>-<labels>-<seed>)")
     parser.add_argument(
         "--recipe", choices=RECIPES, help="paper: Maaløe et al. 2016 without additions (default: the preset)"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="config.json of a run or best_config.json of a search, in place of the preset"
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in its folder (default: a new run)")
     return parser

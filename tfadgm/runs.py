@@ -72,6 +72,14 @@ def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
     return report
 
 
+def read_config(path: Path) -> Config:
+    """The configuration in the file `path`. Raises InputError if it is none."""
+    try:
+        return Config.from_json(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Expected {path} to hold the configuration of a run. Received: {error}") from None
+
+
 def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
     """The configuration of the run in `run_dir`; `flags` may repeat it or, at a constant step size, raise its epochs.
 
@@ -79,10 +87,9 @@ def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
         InputError: if there is no run, or a flag contradicts it.
     """
     path = run_dir / CONFIG
-    try:
-        saved = Config.from_json(path.read_text(), str(path))
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"Expected a run to resume in {run_dir}. Received a folder without {CONFIG}") from None
+    if not path.exists():
+        raise InputError(f"Expected a run to resume in {run_dir}. Received a folder without {CONFIG}")
+    saved = read_config(path)
     wanted = dataclasses.replace(saved, **flags)
     longer = "" if saved.decay else ", or more epochs,"
     for name in flags:

@@ -85,12 +85,17 @@ def steps_per_execution(steps: int) -> int:
 
 
 def train(
-    config: Config, dataset: Dataset, label_indices: np.ndarray, run_dir: Path, resume: bool = False
+    config: Config,
+    dataset: Dataset,
+    label_indices: np.ndarray,
+    run_dir: Path,
+    resume: bool = False,
+    verbose: int | None = None,
 ) -> tuple[models.SemiSupervisedModel, Progress]:
     """Trains to the last epoch of `config`, or from the newest checkpoint on, and leaves the averaged weights.
 
     A resumed run ends with the weights of an uninterrupted one, bit for bit on the same machine: batches and noise
-    depend on the seed and the step alone.
+    depend on the seed and the step alone. `verbose` is Keras's, by default a progress bar where somebody looks on.
 
     Raises:
         InputError: if the checkpoint to resume is damaged or of another run, or the disk is full.
@@ -118,7 +123,7 @@ def train(
         initial_epoch=progress.epoch,
         steps_per_epoch=steps,
         shuffle=False,
-        verbose=1 if sys.stdout.isatty() else 2,
+        verbose=(1 if sys.stdout.isatty() else 2) if verbose is None else verbose,
         callbacks=[
             StopOnNonFiniteLoss(),
             EpochEnd(progress, dataset, run_dir, run),

@@ -1,0 +1,103 @@
+"""The search space: every dimension reaches the configuration, and nothing impossible is accepted."""
+
+import keras_tuner
+import pytest
+
+from tfadgm.config import Config
+from tfadgm.errors import InputError
+from tuner.space import (
+    SPACE,
+    Choice,
+    Range,
+    check,
+    configured,
+    hyperparameters,
+    parse_fixed,
+    parse_ranges,
+    search_space,
+    table,
+)  # fmt: skip
+
+BASE = Config.for_dataset("digits")
+
+
+@pytest.mark.parametrize("model", ["adgm", "sdgm", "m2"])
+def test_every_value_that_may_be_drawn_can_be_trained(model):
+    space = search_space(model, {}, {})
+    check(space, BASE)
+    oracle = keras_tuner.oracles.RandomSearchOracle("loss", 50, 1, hyperparameters=hyperparameters(space))
+    for trial in range(50):
+        values = oracle.populate_space(str(trial))["values"]
+        assert set(values) == set(space)
+        config = configured(BASE, values, 1257, 50)
+        for name, value in values.items():
+            if name in Config.__dataclass_fields__:
+                assert getattr(config, name) == value
+                assert type(getattr(config, name)) is type(value)
+        assert config.hidden_units == (values["width"],) * values["depth"]
+        assert config.alpha == pytest.approx(values["alpha_scale"] * 0.1 * 1257 / 50)
+
+
+def test_m2_has_no_auxiliary_variable():
+    assert set(search_space("sdgm", {}, {})) - set(search_space("m2", {}, {})) == {"auxiliary_units"}
+
+
+def test_what_is_fixed_is_not_searched():
+    fixed = parse_fixed(["hidden=[500,500]", "alpha=3", "marginalization=exact", "batch_norm=false"], "sdgm")
+    assert fixed == {"hidden_units": [500, 500], "alpha": 3, "marginalization": "exact", "batch_norm": False}
+    gone = {"width", "depth", "alpha_scale", "marginalization", "batch_norm"}
+    assert set(SPACE) - set(search_space("sdgm", {}, fixed)) == gone
+
+
+def test_ranges_replace_those_of_the_space():
+    ranges = parse_ranges(["learning_rate=1e-4:3e-3:log", "width=10:20", "warm_up=0:9", "marginalization=exact,none"])
+    assert ranges["learning_rate"] == Range(1e-4, 3e-3, "log")
+    assert ranges["width"] == Range(10, 20, "linear")
+    assert ranges["marginalization"] == Choice(("exact", "none"))
+    space = search_space("sdgm", ranges, {})
+    assert space["warm_up"] == Range(0, 9)
+    assert space["depth"] == SPACE["depth"]
+    with pytest.raises(InputError, match="Expected every value of the range of marginalization to be usable"):
+        check(space, BASE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["learning_rate", "learning_rate=", "learning_rate=1", "learning_rate=2:1", "learning_rate=0:1:log", "width=a:b",
+     "learning_rate=1:2:cubic", "learning_rate=1:2:log:3", "learning_rate=NaN:1", "width=true:9", "width=1:Infinity"],
+)  # fmt: skip
+def test_ranges_that_are_none(text):
+    with pytest.raises(InputError, match="Expected a range as NAME=LOW:HIGH"):
+        parse_ranges([text])
+
+
+@pytest.mark.parametrize(
+    "text", ["learning_rate=-1:1", "width=0:9", "samples=0:2", "batch_norm=1:2", "latent_units=0.5:2.5"]
+)
+def test_ranges_that_cannot_be_trained(text):
+    with pytest.raises(InputError, match="Expected every value of the range of"):
+        check(search_space("sdgm", parse_ranges([text]), {}), BASE)
+
+
+@pytest.mark.parametrize("text", ["foo=1", "hidden", "seed=3", "epochs=4", "width="])
+def test_fields_that_cannot_be_fixed(text):
+    with pytest.raises(InputError, match="Expected FIELD=VALUE with a field of"):
+        parse_fixed([text], "sdgm")
+
+
+def test_contradictions():
+    with pytest.raises(InputError, match="Expected hidden_units or its width and depth"):
+        parse_fixed(["hidden=[5]", "width=3"], "sdgm")
+    with pytest.raises(InputError, match="Expected width to be either fixed or searched"):
+        search_space("sdgm", parse_ranges(["width=1:3"]), {"hidden_units": [5]})
+    with pytest.raises(InputError, match="Expected a range of one of"):
+        search_space("m2", parse_ranges(["auxiliary_units=1:3"]), {})
+    with pytest.raises(InputError, match="Expected something left to search"):
+        search_space("sdgm", {}, dict.fromkeys(SPACE, 1))
+
+
+def test_the_space_is_printed():
+    text = table(search_space("sdgm", {}, {"hidden_units": [5]}), {"hidden_units": [5]})
+    assert "learning_rate       0.0003 to 0.01, log" in text
+    assert "hidden_units        [5] (fixed)" in text
+    assert "width" not in text

@@ -1,0 +1,1 @@
+"""Search for a good configuration with Keras Tuner: python -m tuner --help."""

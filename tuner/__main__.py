@@ -1,0 +1,65 @@
+"""Searches for a good configuration, judged by the user's own labels: python -m tuner --help."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from tfadgm.cli import Parser, exit_status
+from tfadgm.config import Config
+from tuner import space
+from tuner.objectives import OBJECTIVES
+from tuner.plan import make_plan, open_folder
+from tuner.report import finish
+from tuner.search import ALGORITHMS, Search, make_oracle
+
+
+def main() -> None:
+    flags = make_parser().parse_args()
+    plan = make_plan(flags)
+    if flags.show_space:
+        print(space.table(plan.space, plan.fixed))
+        return
+    logging.getLogger("tensorflow").setLevel("ERROR")  # every trial traces its own functions, which it would warn of
+    base = plan.judge.base
+    folder = Path(flags.directory or f"tuning/{base.name}")
+    open_folder(folder, plan, flags.resume)
+    oracle = make_oracle(flags.algorithm, flags.objective, plan.space, flags.trials, base.epochs or 1, base.seed)
+    try:
+        Search(oracle, plan.judge, folder).search()
+        print(finish(plan, oracle, folder, flags.finalists, flags.finalist_seeds))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Resume with the same command and --resume") from None
+
+
+def make_parser() -> Parser:
+    parser = Parser(prog="python -m tuner", description=__doc__)
+    help_of = {name: field.metadata["help"] for name, field in Config.__dataclass_fields__.items()}
+    parser.add_argument("--dataset", default="digits", help=help_of["dataset"] + " (default: digits)")
+    parser.add_argument("--data-dir", help=help_of["data_dir"])
+    parser.add_argument("--model", default="sdgm", help=help_of["model"] + " (default: sdgm)")
+    parser.add_argument("--labels", type=int, help=help_of["labels"])
+    parser.add_argument(
+        "--seed", type=int, default=0, help="chooses labels, folds, weights, noise and trials (default: 0)"
+    )
+    parser.add_argument("--epochs", type=int, help="of every training (default: those of the preset)")
+    parser.add_argument("--trials", type=int, default=20, help="how many; hyperband counts for itself (default: 20)")
+    parser.add_argument("--algorithm", choices=ALGORITHMS, default="bayesian", help="(default: bayesian)")
+    parser.add_argument("--objective", choices=OBJECTIVES, default="cv_error", help="(default: cv_error)")
+    parser.add_argument("--folds", type=int, default=5, help="of the labels, in cross-validation (default: 5)")
+    parser.add_argument("--validation", metavar="FILE.npz", help="x and y of your own, for val_error")
+    parser.add_argument("--fix", action="append", default=[], metavar="NAME=VALUE", help="e.g. hidden=[500,500]")
+    parser.add_argument(
+        "--range", action="append", default=[], metavar="NAME=LOW:HIGH[:log]", help="e.g. learning_rate=1e-4:3e-3:log"
+    )
+    parser.add_argument("--show-space", action="store_true", help="print what would be searched, and end")
+    parser.add_argument("--finalists", type=int, default=3, help="best trials that are judged again (default: 3)")
+    parser.add_argument("--finalist-seeds", type=int, default=2, help="by how many more seeds (default: 2)")
+    parser.add_argument("--directory", metavar="DIR", help="(default: tuning/<dataset>-<model>-<labels>-<seed>)")
+    parser.add_argument("--resume", action="store_true", help="continue the search in its folder")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status("tuner", main))

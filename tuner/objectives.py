@@ -1,0 +1,144 @@
+"""How good a configuration is, judged by no label but the user's own.
+
+    cv_error   percent of the labels that a model trained without them gets wrong, over folds of the labels
+    bound      -U(x) per unlabeled example, turned into a loss: the labels only train
+    combined   the paper's objective on labels that training has not seen: bound + alpha * negative log-likelihood
+    val_error  percent of a validation set of the user's own
+
+Every one is the smaller the better.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfadgm.config import Config
+from tfadgm.data.sources import UNKNOWN, Dataset
+from tfadgm.errors import InputError
+from tfadgm.evaluation import class_probabilities, classification_report
+from tfadgm.training import ALPHA_SCALE, train
+from tuner.space import configured
+
+OBJECTIVES = "cv_error", "combined", "bound", "val_error"
+BOUND_POINTS = 1000  # unlabeled examples that judge the bound
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """Trains a configuration as often as its objective asks, and scores it.
+
+    base: the configuration that trials change.
+    dataset: the training points, with test points dropped.
+    labels: indices of the labeled points.
+    objective: one of OBJECTIVES.
+    folds: parts of the labels in cross-validation.
+    validation: points and classes of the user's validation set, for `val_error`.
+    """
+
+    base: Config
+    dataset: Dataset
+    labels: np.ndarray
+    objective: str
+    folds: int = 5
+    validation: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def labels_seen(self) -> int:
+        """How many labels the search sees in all."""
+        return len(self.labels) + (len(self.validation[1]) if self.validation else 0)
+
+    def __call__(
+        self, values: dict[str, Any], folder: Path, seed: int = 0, epochs: int | None = None
+    ) -> dict[str, float]:
+        """All scores of a trial whose trainings are checkpointed in `folder`; `seed` changes folds, weights and noise.
+
+        Raises:
+            TrainingError: if a training diverges.
+        """
+        scores = [self._train(values, train_on, held_out, folder / name, seed, epochs)
+                  for name, train_on, held_out in self._parts(seed)]  # fmt: skip
+        return {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
+
+    def _parts(self, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Name, labels that train and labels that judge, of every training."""
+        if self.objective in ("cv_error", "combined"):
+            fold = folds_of(self.dataset.y[self.labels], self.folds, seed)
+            for number in range(fold.max() + 1):
+                yield f"fold{number}", self.labels[fold != number], self.labels[fold == number]
+        else:
+            yield "all", self.labels, self.labels[:0]
+
+    def _train(
+        self,
+        values: dict[str, Any],
+        train_on: np.ndarray,
+        held_out: np.ndarray,
+        folder: Path,
+        seed: int,
+        epochs: int | None,
+    ) -> dict[str, float]:
+        points = len(self.dataset.x)
+        config = configured(self.base, values, points, len(train_on))
+        config = dataclasses.replace(config, seed=self.base.seed + seed, epochs=epochs or config.epochs)
+        keras.backend.clear_session()
+        folder.mkdir(parents=True, exist_ok=True)
+        model, _ = train(config, without_tests(self.dataset), train_on, folder, resume=True, verbose=0)
+        rows = np.random.default_rng(0).permutation(points)[:BOUND_POINTS]
+        scores: dict[str, Any] = {"bound": float(-model.log_likelihood_bound(self.dataset.x[rows]).mean())}
+        if len(held_out):
+            found = classification_report(
+                class_probabilities(model, self.dataset.x[held_out]), self.dataset.y[held_out]
+            )
+            scores |= {"cv_error": found["error"], "cv_nll": found["nll"]}
+            scores["combined"] = scores["bound"] + ALPHA_SCALE * points / len(self.labels) * scores["cv_nll"]
+        if self.validation:
+            x, y = self.validation
+            scores["val_error"] = classification_report(class_probabilities(model, x), y)["error"]
+        return scores
+
+
+def folds_of(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold of each of the labels y [L], evenly over classes; fewer folds where a class has fewer labels.
+
+    Raises:
+        InputError: if a class has one label only, so that no part can do without it.
+    """
+    generator = np.random.default_rng(seed)
+    fewest = int(np.bincount(np.unique(y, return_inverse=True)[1]).min())
+    if fewest < 2:
+        raise InputError(
+            "Expected at least two labels of every class for cross-validation. Received a class with one: "
+            "choose --objective bound, or give a validation set"
+        )
+    folds, fold = min(folds, fewest), np.empty(len(y), np.int64)
+    start = 0
+    for c in np.unique(y):
+        members = generator.permutation(np.flatnonzero(y == c))
+        fold[members] = (start + np.arange(len(members))) % folds
+        start += len(members)  # so that folds are even over all classes too
+    return fold
+
+
+def without_tests(dataset: Dataset) -> Dataset:
+    """The training points alone."""
+    return dataclasses.replace(dataset, x_test=dataset.x_test[:0], y_test=dataset.y_test[:0])
+
+
+def with_labels_only(dataset: Dataset, labels: np.ndarray) -> Dataset:
+    """The data that a search may see: no test point, and no label but those of `labels`."""
+    y = np.full_like(dataset.y, UNKNOWN)
+    y[labels] = dataset.y[labels]
+    return dataclasses.replace(without_tests(dataset), y=y)
+
+
+def clean(folder: Path) -> None:
+    """Removes the checkpoints of a trial that is done."""
+    for part in folder.glob("*/checkpoint"):
+        shutil.rmtree(part, ignore_errors=True)

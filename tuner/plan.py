@@ -1,0 +1,140 @@
+"""What a search is of: data, configuration, space, objective. It is kept in `search.json`; a resume must match."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfadgm.checkpoint import writing
+from tfadgm.config import Config
+from tfadgm.data.sources import Dataset, load_dataset
+from tfadgm.data.split import choose_labels
+from tfadgm.data.streams import steps_per_epoch
+from tfadgm.errors import InputError
+from tfadgm.runs import LEAST_STEPS
+from tfadgm.training import write_text
+from tuner import space as spaces
+from tuner.objectives import Judge, folds_of, with_labels_only
+
+PLAN = "search.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A search: what it judges, what it may change, and how it goes about it."""
+
+    judge: Judge
+    space: spaces.Space
+    fixed: dict[str, Any]
+    algorithm: str
+    trials: int
+
+    def to_json(self) -> str:
+        told = {
+            "config": dataclasses.asdict(self.judge.base),
+            "space": {name: str(dimension) for name, dimension in self.space.items()},
+            "objective": self.judge.objective,
+            "folds": self.judge.folds,
+            "algorithm": self.algorithm,
+            "trials": self.trials,
+            "labels_seen": self.judge.labels_seen,
+            "data": _digest(self.judge),
+        }
+        return json.dumps(told, indent=2) + "\n"
+
+
+def make_plan(flags: argparse.Namespace) -> Plan:
+    """The search that the flags ask for.
+
+    Raises:
+        InputError: if flags or data cannot be used.
+    """
+    fixed = spaces.parse_fixed(flags.fix, flags.model)
+    choices = {name: getattr(flags, name) for name in spaces.OWN if getattr(flags, name) is not None}
+    plain = {name: value for name, value in fixed.items() if name not in spaces.STANDS_FOR}
+    base = Config.for_dataset(**choices, **plain)
+    space = spaces.search_space(base.model, spaces.parse_ranges(flags.range), fixed)
+    spaces.check(space, base)
+    spaces.check({name: spaces.Choice((value,)) for name, value in fixed.items() if name in spaces.STANDS_FOR}, base)
+    for name in ("trials", "folds", "finalists", "finalist_seeds"):
+        least = 2 if name == "folds" else 1
+        if getattr(flags, name) < least:
+            raise InputError(f"Expected {name} to be {least} or more. Received: {getattr(flags, name)}")
+    dataset = load_dataset(base.dataset, base.data_dir, base.seed)
+    labels = choose_labels(dataset.y, dataset.class_names, base.labels, base.seed)
+    if base.epochs is None:
+        steps = steps_per_epoch(len(dataset.x), base.unlabeled_batch)
+        base = dataclasses.replace(base, epochs=max(25, -(-LEAST_STEPS // steps)))
+    judge = Judge(
+        base, with_labels_only(dataset, labels), labels, flags.objective, flags.folds, _validation(flags, dataset)
+    )
+    if flags.objective in ("cv_error", "combined"):
+        folds_of(dataset.y[labels], flags.folds, 0)
+    return Plan(judge, space, fixed, flags.algorithm, flags.trials)
+
+
+def open_folder(folder: Path, plan: Plan, resume: bool) -> None:
+    """Makes the folder of a new search, or finds that of the same search to go on with.
+
+    Raises:
+        InputError: if there is another search, or the folder cannot be written.
+    """
+    path, text = folder / PLAN, plan.to_json()
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = path.read_text() if path.exists() else None
+        if kept is None and any(folder.iterdir()):
+            raise InputError(f"Expected a new folder or that of a search. Received {folder}, which holds other files")
+    if kept is None:
+        write_text(path, text)
+    elif not resume:
+        raise InputError(f"Expected a new folder. Received {folder}, which holds a search: continue it with --resume")
+    elif kept != text:
+        raise InputError(
+            f"Expected the search of {path} to resume. Received flags or data of another: {_change(kept, text)}"
+        )
+
+
+def _change(kept: str, text: str) -> str:
+    """The first thing in which two plans differ."""
+    try:
+        one, other = json.loads(kept), json.loads(text)
+        name = next(name for name in other if one[name] != other[name])
+        if isinstance(one[name], dict) and isinstance(other[name], dict):
+            part = next(part for part in other[name] | one[name] if one[name].get(part) != other[name].get(part))
+            return f"{part} is {other[name].get(part)} instead of {one[name].get(part)}"
+        return f"{name} is {other[name]} instead of {one[name]}"
+    except (ValueError, KeyError, TypeError, StopIteration):
+        return "the file is damaged"
+
+
+def _validation(flags: argparse.Namespace, dataset: Dataset) -> tuple[np.ndarray, np.ndarray] | None:
+    """The user's validation points: arrays `x` and `y` of the file that --validation names, y as class names."""
+    if (flags.objective == "val_error") != (flags.validation is not None):
+        raise InputError("Expected --objective val_error together with --validation FILE.npz. Received one of them")
+    if flags.validation is None:
+        return None
+    try:
+        with np.load(flags.validation, allow_pickle=False) as file:
+            x, y = file["x"], file["y"]
+        names = {name: index for index, name in enumerate(dataset.class_names)}
+        return x.reshape(len(y), *dataset.x.shape[1:]), np.array([names[str(label)] for label in y], np.int64)
+    except Exception as error:  # NumPy and zipfile raise many kinds for a file that is damaged
+        raise InputError(
+            f"Expected arrays x [N, {', '.join(map(str, dataset.x.shape[1:]))}] and y [N] of class names in "
+            f"{flags.validation}. Received: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _digest(judge: Judge) -> str:
+    digest = hashlib.sha256()
+    arrays = [judge.dataset.x, judge.dataset.y, judge.labels, *(judge.validation or ())]
+    for array in arrays:
+        digest.update(repr((array.shape, array.dtype.str)).encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
