@@ -23,6 +23,16 @@ def test_a_good_export_is_verified(exported):
     assert len(found["signatures"]) == 7
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"), [("ADGM", {}), ("M2", {"likelihood": "gaussian", "feature_shape": (6,)})], ids=["ADGM", "M2"]
+)
+def test_every_model_can_be_exported(tmp_path, kind, options):
+    model = make_servable(kind, **options).model
+    path = serving.export(model, tmp_path, name="tiny", class_names=NAMES, temperature=1.5)
+    found = json.loads((path / "assets.extra" / "model_info.json").read_text())["verified"]
+    assert all(difference <= 1e-6 for difference in found["largest_difference"].values())
+
+
 def python_predict(self, x):
     answer = original_predict(self, x)
     answer["probabilities"] = tf.py_function(lambda p: p, [answer["probabilities"]], tf.float32)

@@ -181,7 +181,7 @@ class SemiSupervisedModel(GenerativeModel):
         logits = self.class_logits(x, a, sweep)
         # One class at a time: all together they would take C times the memory.
         of_classes = tf.map_fn(
-            lambda y: self.class_bound(x, a, y[None, None, None], sweep)[0], tf.eye(self.classes), parallel_iterations=1
+            lambda y: self.class_bound(x, a, y[None, None], sweep), tf.eye(self.classes), parallel_iterations=1
         )  # [C, S, B]
         total = exact(logits, lambda y: of_classes, sweep.seed) - log_q_a  # [S, B]
         given_y = tf.reduce_mean(of_classes - log_q_a, 1) - self.log_p_y  # [C, B]
