@@ -59,7 +59,7 @@ def tables() -> str:
     if epoch := load("mnist_epoch"):
         run = epoch["runs"][0]
         alone = f"An epoch of MNIST alone, with {run['threads']} threads: {run['seconds_an_epoch']:.0f} seconds."
-        lines += ["", f"Label seeds ran two side by side, one thread each. {alone}"]
+        lines += ["", f"Each ran on one thread, with another training beside it. {alone}"]
     machines = sorted({result["machine"] for result in results.values()})
     return "\n".join([*lines, "", "Measured on " + "; ".join(machines) + ".", ""])
 
