@@ -10,9 +10,10 @@ from tfadgm.cli import Parser, exit_status
 from tfadgm.config import Config
 from tuner import space
 from tuner.objectives import OBJECTIVES
+from tuner.oracles import ALGORITHMS, make_oracle
 from tuner.plan import make_plan, open_folder
 from tuner.report import finish
-from tuner.search import ALGORITHMS, Search, make_oracle
+from tuner.search import Search
 
 
 def main() -> None:

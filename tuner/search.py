@@ -9,43 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import keras_tuner
-import numpy as np
 from keras_tuner.engine import base_tuner
 from keras_tuner.src import config
 
 from tfadgm.errors import TrainingError
-from tuner import space as spaces
 from tuner.objectives import Judge, clean
 
 config.DEBUG = False  # Keras Tuner prints the traceback of a failed trial; a line is printed here
-
-ALGORITHMS = "random", "bayesian", "hyperband"
-HYPERBAND_FACTOR = 3
-
-
-class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
-    """Keras Tuner's, which draws the same after a resume: its random state is not saved, so every trial has its own."""
-
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        self._random_state = np.random.RandomState(self.seed + int(trial_id))
-        return super().populate_space(trial_id)
-
-
-def make_oracle(algorithm: str, objective: str, space: spaces.Space, trial_count: int, epochs: int, seed: int) -> Any:
-    """The part of Keras Tuner that chooses values. `trial_count` and `epochs` bound it; hyperband has its own count."""
-    options: dict[str, Any] = {
-        "objective": keras_tuner.Objective(objective, "min"),
-        "hyperparameters": spaces.hyperparameters(space),
-        "allow_new_entries": False,
-        "tune_new_entries": False,
-        "seed": seed + 1,  # Keras Tuner takes 0 for none
-        "max_consecutive_failed_trials": trial_count + 1,  # a trial that diverges tells something, too
-    }
-    if algorithm == "hyperband":
-        return keras_tuner.oracles.HyperbandOracle(max_epochs=epochs, factor=HYPERBAND_FACTOR, **options)
-    if algorithm == "bayesian":
-        return BayesianOracle(max_trials=trial_count, **options)
-    return keras_tuner.oracles.RandomSearchOracle(max_trials=trial_count, **options)
 
 
 class Search(base_tuner.BaseTuner):
@@ -55,6 +25,7 @@ class Search(base_tuner.BaseTuner):
         super().__init__(oracle, directory=str(folder), project_name="trials")
         self.judge, self.folder = judge, folder
         self.oracle.verbose = 0
+        self.save()  # Keras Tuner reloads a search only if this file is there
 
     def run_trial(self, trial: Any) -> dict[str, float]:
         """The scores of a trial. A divergence fails the trial; any other error is a mistake and ends the search."""

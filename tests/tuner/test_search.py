@@ -14,7 +14,8 @@ from tfadgm.cli import exit_status
 from tfadgm.config import Config
 from tfadgm.errors import TrainingError
 from tuner import __main__ as script
-from tuner.search import Search, make_oracle
+from tuner.oracles import make_oracle, save_json
+from tuner.search import Search
 from tuner.space import Range, search_space
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +172,38 @@ def test_an_interrupted_search_draws_what_it_would_have_drawn(tmp_path, algorith
     found = {name: trial.hyperparameters.values for name, trial in resumed.trials.items()}
     assert found == {name: trial.hyperparameters.values for name, trial in whole.trials.items()}
     assert all(trial.status == "COMPLETED" for trial in resumed.trials.values())
+
+
+@pytest.mark.parametrize("behind", [1, 2])
+def test_a_search_killed_between_two_files_goes_on(tmp_path, behind):
+    """The files of the trials are ahead of the oracle's, which saw a trial begin and not what came after."""
+
+    class Killed(Scores):
+        def __call__(self, *arguments, **options):
+            if self.calls == 3 - behind:
+                kept.append(path.read_text())
+            if self.calls == 3:
+                raise KeyboardInterrupt
+            return super().__call__(*arguments, **options)
+
+    kept, path = [], tmp_path / "search" / "trials" / "oracle.json"
+    whole = search(tmp_path / "whole", Scores(), trials=6)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "search", Killed(), trials=6)
+    path.write_text(kept[0])
+    judge = Scores()
+    resumed = search(tmp_path / "search", judge, trials=6)
+    assert judge.calls == 2 + behind  # the trial that had begun has ended; those after it are drawn again
+    found = {name: trial.hyperparameters.values for name, trial in resumed.trials.items()}
+    assert found == {name: trial.hyperparameters.values for name, trial in whole.trials.items()}
+    assert all(trial.status == "COMPLETED" for trial in resumed.trials.values())
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    save_json(str(tmp_path / "a.json"), {"b": 1})
+    with pytest.raises(TypeError):
+        save_json(str(tmp_path / "a.json"), {"b": 2, "c": object()})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": 1}
 
 
 def test_hyperband_gives_more_epochs_to_fewer_trials(tmp_path):
