@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import serving_tables
 from benchmarks.seeds import RESULTS, ROOT, commit, machine
 
 SAMPLES = 1, 4, 8, 16, 64
@@ -45,7 +46,7 @@ def main() -> None:
             **speed(Path(arguments.run_dir)),
         }
         (RESULTS / "serving.json").write_text(json.dumps(result, indent=2) + "\n")
-    (RESULTS / "serving.md").write_text(table())
+    serving_tables.write()
 
 
 def export_seconds(run_dir: str) -> list[float]:
@@ -130,39 +131,6 @@ def _take_turns(runs: dict[str, Callable[[np.ndarray], Any]], x: np.ndarray, cal
         {"model": name, "p50_ms": round(statistics.median(ms), 3), "p99_ms": round(float(np.quantile(ms, 0.99)), 3)}
         for name, ms in taken.items()
     ]
-
-
-def table() -> str:
-    """Both results as Markdown."""
-    from benchmarks import trust
-
-    parts = ["# Serving\n"]
-    if (RESULTS / "serving.json").exists():
-        parts.append(_speed_table(json.loads((RESULTS / "serving.json").read_text())))
-    if (RESULTS / "trust.json").exists():
-        parts.append(trust.tables(json.loads((RESULTS / "trust.json").read_text())))
-    return "\n".join(parts)
-
-
-def _speed_table(result: dict[str, Any]) -> str:
-    lines = [
-        "## What a prediction costs\n",
-        "Milliseconds a call in a Session, and as a multiple of a plain classifier of the same hidden layers, exported",
-        "the same way. `python export.py` as a whole (load, calibrate, export, verify in two processes, warm-up",
-        f"requests) took {statistics.median(result['export_seconds'])} s (median of {EXPORTS}).\n",
-        "| | batch 1: p50 | p99 | x plain | batch 256: p50 | p99 | x plain | rows a second |",
-        "|---" * 8 + "|",
-    ]
-    by_size = {size: {row["model"]: row for row in result["cases"] if row["batch"] == size} for size in CALLS}
-    for name in by_size[1]:
-        cells = []
-        for size in CALLS:
-            row, plain = by_size[size][name], by_size[size]["plain"]
-            cells += [f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", f"{row['p50_ms'] / plain['p50_ms']:.1f}"]
-        rate = 256 / by_size[256][name]["p50_ms"] * 1000
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {rate:,.0f} |")
-    lines.append(f"\n`{result['command']}` at `{result['commit']}` on {result['machine']}.\n")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import serving
+from benchmarks import serving_tables
 from benchmarks.seeds import RESULTS, commit, machine
+from benchmarks.serving_tables import MANY, POINTS
 
 SAMPLES = 1, 2, 4, 8, 16, 32, 64
-MANY = 256  # samples in place of infinitely many
-POINTS = 2000
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
         "runs": rows,
     }
     (RESULTS / "trust.json").write_text(json.dumps(result, indent=2) + "\n")
-    (RESULTS / "serving.md").write_text(serving.table())
+    serving_tables.write()
 
 
 def measure(run_dir: Path) -> dict[str, Any]:
@@ -125,57 +124,6 @@ def unfamiliar(x: np.ndarray) -> dict[str, np.ndarray]:
         "turned by 90 degrees": np.rot90(x, axes=(1, 2)),
         "scikit-learn's digits, enlarged": tf.image.resize(small, [28, 28]).numpy().astype(np.uint8),
     }
-
-
-def tables(result: dict[str, Any]) -> str:
-    """The result as Markdown, means over the runs of a data set."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for run in result["runs"]:
-        groups.setdefault(f"{run['dataset']}, {run['model'].upper()}", []).append(run)
-    lines = [
-        "## How many samples a prediction needs\n",
-        f"Change of the most changed probability and share of other labels against {MANY} samples, on {POINTS} test",
-        "points; means over runs. Labels settle at 4 samples. The likelihood of the half-moons improves further; the",
-        "default is 16.\n",
-        "| | runs | samples | change | other labels | error | NLL | ECE |",
-        "|---" * 8 + "|",
-    ]
-    for name, runs in groups.items():
-        for index, samples in enumerate(SAMPLES):
-            mean = {key: np.mean([run["samples"][index][key] for run in runs]) for key in runs[0]["samples"][index]}
-            lines.append(
-                f"| {name} | {len(runs)} | {samples} | {mean['mean_change']:.4f} | {mean['other_labels']:.2f} % | "
-                f"{mean['error']:.2f} % | {mean['nll']:.3f} | {mean['ece']:.4f} |"
-            )
-    lines += [
-        "\n## Calibration\n",
-        "The temperature is fitted on the model's own examples, never below 1; NLL and ECE are of all test points.\n",
-        "| | runs | temperature | NLL before | after | runs it helps or leaves | ECE before | after | runs |",
-        "|---" * 9 + "|",
-    ]
-    for name, runs in groups.items():
-        before, after = ([run["calibration"][when] for run in runs] for when in ("before", "after"))
-        temperatures = [run["temperature"] for run in runs]
-        cells = [f"{min(temperatures):.2f} to {max(temperatures):.2f}"]
-        for key, digits in (("nll", 3), ("ece", 4)):
-            for scores in (before, after):
-                cells.append(f"{np.mean([score[key] for score in scores]):.{digits}f}")
-            better = sum(new[key] <= old[key] + 1e-6 for old, new in zip(before, after, strict=True))
-            cells.append(f"{better} of {len(runs)}")
-        lines.append(f"| {name} | {len(runs)} | " + " | ".join(cells) + " |")
-    lines += [
-        "\n## Unfamiliar inputs\n",
-        "Area under the ROC curve of telling MNIST's test images from others: by `log_likelihood_bound` of `score`,",
-        "and by the largest class probability. 0.5 is a coin.\n",
-        "| | images | bound | confidence |",
-        "|---" * 4 + "|",
-    ]
-    for name, runs in groups.items():
-        for kind in runs[0]["novelty"] or {}:
-            area = {key: np.mean([run["novelty"][kind][key] for run in runs]) for key in ("bound", "confidence")}
-            lines.append(f"| {name} | {kind} | {area['bound']:.3f} | {area['confidence']:.3f} |")
-    lines.append(f"\n`{result['command']}` at `{result['commit']}` on {result['machine']}.\n")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
