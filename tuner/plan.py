@@ -55,13 +55,13 @@ def make_plan(flags: argparse.Namespace) -> Plan:
     Raises:
         InputError: if flags or data cannot be used.
     """
-    fixed = spaces.parse_fixed(flags.fix, flags.model)
+    fixed = spaces.parse_fixed(flags.fix)
     choices = {name: getattr(flags, name) for name in spaces.OWN if getattr(flags, name) is not None}
     plain = {name: value for name, value in fixed.items() if name not in spaces.STANDS_FOR}
     base = Config.for_dataset(**choices, **plain)
     space = spaces.search_space(base.model, spaces.parse_ranges(flags.range), fixed)
+    space |= {name: spaces.Choice((value,)) for name, value in fixed.items() if name in spaces.STANDS_FOR}
     spaces.check(space, base)
-    spaces.check({name: spaces.Choice((value,)) for name, value in fixed.items() if name in spaces.STANDS_FOR}, base)
     for name in ("trials", "folds", "finalists", "finalist_seeds"):
         least = 2 if name == "folds" else 1
         if getattr(flags, name) < least:

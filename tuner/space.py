@@ -103,7 +103,7 @@ def search_space(model: str, ranges: Space, fixed: dict[str, Any]) -> Space:
     return space
 
 
-def parse_fixed(texts: Iterable[str], model: str) -> dict[str, Any]:
+def parse_fixed(texts: Iterable[str]) -> dict[str, Any]:
     """`name=value` each, the value as in JSON or a plain word."""
     names = {field.name for field in dataclasses.fields(Config)} - OWN | set(STANDS_FOR)
     fixed = {}

@@ -16,7 +16,7 @@ from tfadgm.errors import TrainingError
 from tuner import __main__ as script
 from tuner.oracles import make_oracle, save_json
 from tuner.search import Search
-from tuner.space import Range, search_space
+from tuner.space import Range, search_space, table
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--dataset", "moons", "--epochs", "1", "--objective", "bound", "--finalists", "1", "--finalist-seeds", "1"]
@@ -279,6 +279,15 @@ def test_folders_that_are_not_this_search(tmp_path, monkeypatch, capsys, prepare
     assert status == 2
     assert errors.startswith(f"tuner: {message}")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_stands_for_a_field_can_be_fixed_too():
+    flags = script.make_parser().parse_args(["--dataset", "moons", "--fix", "width=64", "--fix", "alpha_scale=2"])
+    plan = script.make_plan(flags)
+    oracle = make_oracle("random", "bound", plan.space, 1, 1, 0)
+    values = oracle.populate_space("0")["values"]
+    assert (values["width"], values["alpha_scale"]) == (64, 2)
+    assert "width               64 (fixed)" in table(plan.space, plan.fixed)
 
 
 def test_the_space_is_shown_and_nothing_is_done(tmp_path, monkeypatch, capsys):

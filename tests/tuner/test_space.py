@@ -43,7 +43,7 @@ def test_m2_has_no_auxiliary_variable():
 
 
 def test_what_is_fixed_is_not_searched():
-    fixed = parse_fixed(["hidden=[500,500]", "alpha=3", "marginalization=exact", "batch_norm=false"], "sdgm")
+    fixed = parse_fixed(["hidden=[500,500]", "alpha=3", "marginalization=exact", "batch_norm=false"])
     assert fixed == {"hidden_units": [500, 500], "alpha": 3, "marginalization": "exact", "batch_norm": False}
     gone = {"width", "depth", "alpha_scale", "marginalization", "batch_norm"}
     assert set(SPACE) - set(search_space("sdgm", {}, fixed)) == gone
@@ -82,12 +82,12 @@ def test_ranges_that_cannot_be_trained(text):
 @pytest.mark.parametrize("text", ["foo=1", "hidden", "seed=3", "epochs=4", "width="])
 def test_fields_that_cannot_be_fixed(text):
     with pytest.raises(InputError, match="Expected FIELD=VALUE with a field of"):
-        parse_fixed([text], "sdgm")
+        parse_fixed([text])
 
 
 def test_contradictions():
     with pytest.raises(InputError, match="Expected hidden_units or its width and depth"):
-        parse_fixed(["hidden=[5]", "width=3"], "sdgm")
+        parse_fixed(["hidden=[5]", "width=3"])
     with pytest.raises(InputError, match="Expected width to be either fixed or searched"):
         search_space("sdgm", parse_ranges(["width=1:3"]), {"hidden_units": [5]})
     with pytest.raises(InputError, match="Expected a range of one of"):
