@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -12,10 +13,16 @@ from tfadgm.errors import InputError, TrainingError, VerificationError
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are InputErrors, told in one line like all others."""
+    """A parser whose complaints are InputErrors, told in one line like all others.
+
+    A file of flags, where it takes one, is read like lines of a shell.
+    """
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"Expected flags as in --help. Received: {message}")
+
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        return shlex.split(arg_line, comments=True)
 
 
 def exit_status(name: str, main: Callable[[], None]) -> int:

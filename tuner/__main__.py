@@ -4,38 +4,48 @@ from __future__ import annotations
 
 import logging
 import sys
-from pathlib import Path
 
 from tfadgm.cli import Parser, exit_status
 from tfadgm.config import Config
 from tuner import space
+from tuner.chief import Chief, serve
 from tuner.objectives import OBJECTIVES
-from tuner.oracles import ALGORITHMS, make_oracle
+from tuner.oracles import ALGORITHMS
 from tuner.plan import make_plan, open_folder
 from tuner.report import finish
 from tuner.search import Search
+from tuner.workers import take_role, with_workers, work
 
 
 def main() -> None:
     flags = make_parser().parse_args()
+    take_role(flags)
+    logging.getLogger("tensorflow").setLevel("ERROR")  # every trial traces its own functions, which it would warn of
+    if flags.worker:
+        work(flags)
+        return
     plan = make_plan(flags)
     if flags.show_space:
         print(space.table(plan.space, plan.fixed))
         return
-    logging.getLogger("tensorflow").setLevel("ERROR")  # every trial traces its own functions, which it would warn of
-    base = plan.judge.base
-    folder = Path(flags.directory or f"tuning/{base.name}")
-    open_folder(folder, plan, flags.resume)
-    oracle = make_oracle(flags.algorithm, flags.objective, plan.space, flags.trials, base.epochs or 1, base.seed)
+    open_folder(plan, flags.resume)
     try:
-        Search(oracle, plan.judge, folder).search()
-        print(finish(plan, oracle, folder, flags.finalists, flags.finalist_seeds))
+        search = Search(plan.oracle(), plan.judge, plan.folder)
+        if flags.chief:
+            serve(Chief(search.oracle, expect=True), flags.address)
+        elif flags.workers > 1:
+            with_workers(search.oracle, flags)
+        else:
+            search.search()
+        print(finish(plan, search.oracle, flags.finalists, flags.finalist_seeds))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Resume with the same command and --resume") from None
 
 
 def make_parser() -> Parser:
-    parser = Parser(prog="python -m tuner", description=__doc__)
+    parser = Parser(
+        prog="python -m tuner", description=__doc__, epilog="@FILE reads flags from a file.", fromfile_prefix_chars="@"
+    )
     help_of = {name: field.metadata["help"] for name, field in Config.__dataclass_fields__.items()}
     parser.add_argument("--dataset", default="digits", help=help_of["dataset"] + " (default: digits)")
     parser.add_argument("--data-dir", help=help_of["data_dir"])
@@ -58,6 +68,13 @@ def make_parser() -> Parser:
     parser.add_argument("--finalists", type=int, default=3, help="best trials that are judged again (default: 3)")
     parser.add_argument("--finalist-seeds", type=int, default=2, help="by how many more seeds (default: 2)")
     parser.add_argument("--directory", metavar="DIR", help="(default: tuning/<dataset>-<model>-<labels>-<seed>)")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that share the cores (default: 1)"
+    )
+    roles = parser.add_mutually_exclusive_group()
+    roles.add_argument("--chief", action="store_true", help="serve the search to workers started by hand")
+    roles.add_argument("--worker", type=lambda text: f"worker{text}", metavar="K", help="be worker K of such a chief")
+    parser.add_argument("--address", default="127.0.0.1:7077", help="of the chief, HOST:PORT (default: 127.0.0.1:7077)")
     parser.add_argument("--resume", action="store_true", help="continue the search in its folder")
     return parser
 

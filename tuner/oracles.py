@@ -28,7 +28,22 @@ utils.save_json = save_json
 
 
 class Resumed:
-    """What an oracle does after a reload, where the trials' own files may be ahead of its own."""
+    """What an oracle does after a reload, where the trials' own files may be ahead of its own.
+
+    held: the trials that were going on, by worker.
+    """
+
+    held: dict[str, Any] = {}  # noqa: RUF012  replaced as a whole
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)  # type: ignore[misc]
+        self.held = dict(self.ongoing_trials)  # type: ignore[attr-defined]
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """As Keras Tuner's, in float32: as exact as its protocol, so that a trial can go on in any process."""
+        found = super().populate_space(trial_id)  # type: ignore[misc]
+        values = (found.get("values") or {}).items()
+        return found | {"values": {k: float(np.float32(v)) if isinstance(v, float) else v for k, v in values}}
 
     def reload(self) -> None:
         super().reload()  # type: ignore[misc]
@@ -66,6 +81,7 @@ def make_oracle(algorithm: str, objective: str, space: spaces.Space, trials: int
         "allow_new_entries": False,
         "tune_new_entries": False,
         "seed": seed + 1,  # Keras Tuner takes 0 for none
+        "max_retries_per_trial": 1,  # where its worker was lost
         "max_consecutive_failed_trials": trials + 1,  # a trial that diverges tells something, too
     }
     if algorithm == "hyperband":

@@ -21,23 +21,30 @@ from tfadgm.runs import LEAST_STEPS
 from tfadgm.training import write_text
 from tuner import space as spaces
 from tuner.objectives import Judge, folds_of, with_labels_only
+from tuner.oracles import make_oracle
 
 PLAN = "search.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A search: what it judges, what it may change, and how it goes about it."""
+    """A search: what it judges, what it may change, how it goes about it, and the folder it is kept in."""
 
+    folder: Path
     judge: Judge
     space: spaces.Space
     fixed: dict[str, Any]
     algorithm: str
     trials: int
 
+    def oracle(self) -> Any:
+        """What chooses the values of its trials."""
+        base = self.judge.base
+        return make_oracle(self.algorithm, self.judge.objective, self.space, self.trials, base.epochs or 1, base.seed)
+
     def to_json(self) -> str:
         told = {
-            "config": dataclasses.asdict(self.judge.base),
+            "config": dataclasses.asdict(self.judge.base) | {"data_dir": None},  # the data are told by their digest
             "space": {name: str(dimension) for name, dimension in self.space.items()},
             "objective": self.judge.objective,
             "folds": self.judge.folds,
@@ -62,7 +69,7 @@ def make_plan(flags: argparse.Namespace) -> Plan:
     space = spaces.search_space(base.model, spaces.parse_ranges(flags.range), fixed)
     space |= {name: spaces.Choice((value,)) for name, value in fixed.items() if name in spaces.STANDS_FOR}
     spaces.check(space, base)
-    for name in ("trials", "folds", "finalists", "finalist_seeds"):
+    for name in ("trials", "folds", "finalists", "finalist_seeds", "workers"):
         least = 2 if name == "folds" else 1
         if getattr(flags, name) < least:
             raise InputError(f"Expected {name} to be {least} or more. Received: {getattr(flags, name)}")
@@ -76,29 +83,39 @@ def make_plan(flags: argparse.Namespace) -> Plan:
     )
     if flags.objective in ("cv_error", "combined"):
         folds_of(dataset.y[labels], flags.folds, 0)
-    return Plan(judge, space, fixed, flags.algorithm, flags.trials)
+    folder = Path(flags.directory or f"tuning/{base.name}")
+    return Plan(folder, judge, space, fixed, flags.algorithm, flags.trials)
 
 
-def open_folder(folder: Path, plan: Plan, resume: bool) -> None:
+def open_folder(plan: Plan, resume: bool) -> None:
     """Makes the folder of a new search, or finds that of the same search to go on with.
 
     Raises:
         InputError: if there is another search, or the folder cannot be written.
     """
-    path, text = folder / PLAN, plan.to_json()
+    folder, path = plan.folder, plan.folder / PLAN
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         kept = path.read_text() if path.exists() else None
         if kept is None and any(folder.iterdir()):
             raise InputError(f"Expected a new folder or that of a search. Received {folder}, which holds other files")
     if kept is None:
-        write_text(path, text)
+        write_text(path, plan.to_json())
     elif not resume:
         raise InputError(f"Expected a new folder. Received {folder}, which holds a search: continue it with --resume")
-    elif kept != text:
-        raise InputError(
-            f"Expected the search of {path} to resume. Received flags or data of another: {_change(kept, text)}"
-        )
+    else:
+        check_same(plan)
+
+
+def check_same(plan: Plan) -> None:
+    """Raises InputError unless the search in the folder of `plan` is that of `plan`."""
+    path, text = plan.folder / PLAN, plan.to_json()
+    try:
+        kept = path.read_text()
+    except OSError as error:
+        raise InputError(f"Expected the folder of the search, shared with its chief. Received: {error}") from None
+    if kept != text:
+        raise InputError(f"Expected the search of {path}. Received flags or data of another: {_change(kept, text)}")
 
 
 def _change(kept: str, text: str) -> str:

@@ -18,13 +18,13 @@ from tuner.space import configured
 BEST, REPORT = "best_config.json", "report.json"
 
 
-def finish(plan: Plan, oracle: Any, folder: Path, finalists: int, seeds: int) -> str:
+def finish(plan: Plan, oracle: Any, finalists: int, seeds: int) -> str:
     """Judges the best trials by `seeds` more seeds, writes best_config.json and report.json, and returns the table.
 
     Raises:
         TrainingError: if no trial succeeded.
     """
-    objective = plan.judge.objective
+    objective, folder = plan.judge.objective, plan.folder
     trials = list(oracle.trials.values())
     done = [trial for trial in trials if trial.status == "COMPLETED"]
     failed = [trial for trial in trials if trial.status in ("FAILED", "INVALID")]
@@ -37,7 +37,7 @@ def finish(plan: Plan, oracle: Any, folder: Path, finalists: int, seeds: int) ->
         values = {name: value for name, value in trial.hyperparameters.values.items() if not name.startswith("tuner/")}
         scores = [trial.score]
         if rank < finalists:
-            scores += [_again(plan, trial.trial_id, values, folder, seed)[objective] for seed in range(1, seeds + 1)]
+            scores += [_again(plan, trial.trial_id, values, seed)[objective] for seed in range(1, seeds + 1)]
         rows.append({"trial": trial.trial_id, "scores": scores, "mean": float(np.mean(scores)), "values": values})
     best = min(rows[:finalists], key=lambda row: row["mean"])
     config = configured(plan.judge.base, best["values"], len(plan.judge.dataset.x), len(plan.judge.labels))
@@ -54,14 +54,15 @@ def finish(plan: Plan, oracle: Any, folder: Path, finalists: int, seeds: int) ->
     return _table(report, folder)
 
 
-def _again(plan: Plan, name: str, values: dict[str, Any], folder: Path, seed: int) -> dict[str, float]:
+def _again(plan: Plan, name: str, values: dict[str, Any], seed: int) -> dict[str, float]:
     """The scores of a finalist under another seed; kept in a file, so that a resume does not repeat them."""
-    path = folder / "finalists" / f"{name}-{seed}.json"
+    path = plan.folder / "finalists" / f"{name}-{seed}.json"
     if path.exists():
         return json.loads(path.read_text())
     scores = plan.judge(values, path.with_suffix(""), seed=seed)
     write_text(path, json.dumps(scores) + "\n")
     clean(path.with_suffix(""))
+    print(f"Trial {name} by seed {seed}: {plan.judge.objective} {scores[plan.judge.objective]:.4f}", flush=True)
     return scores
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from keras_tuner.engine import base_tuner
 from keras_tuner.src import config
 
 from tfadgm.errors import TrainingError
+from tuner.client import ChiefLost, Client
 from tuner.objectives import Judge, clean
 
 config.DEBUG = False  # Keras Tuner prints the traceback of a failed trial; a line is printed here
@@ -24,6 +25,8 @@ class Search(base_tuner.BaseTuner):
     def __init__(self, oracle: Any, judge: Judge, folder: Path) -> None:
         super().__init__(oracle, directory=str(folder), project_name="trials")
         self.judge, self.folder = judge, folder
+        if self._is_worker():
+            self.oracle = Client(oracle)
         self.oracle.verbose = 0
         self.save()  # Keras Tuner reloads a search only if this file is there
 
@@ -38,11 +41,14 @@ class Search(base_tuner.BaseTuner):
             shutil.copytree(self.folder / "trainings" / before, folder)  # hyperband goes on where that trial ended
         values = {name: value for name, value in values.items() if not name.startswith("tuner/")}
         try:
-            scores = self.judge(values, folder, epochs=epochs)
+            with self.oracle.beating(trial.trial_id) if self._is_worker() else contextlib.nullcontext():
+                scores = self.judge(values, folder, epochs=epochs)
+        except ChiefLost:
+            raise
         except TrainingError as error:
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
-            raise keras_tuner.errors.FatalError(traceback.format_exc()) from error
+            raise keras_tuner.errors.FatalError(f"{type(error).__name__}: {error}") from error
         if epochs is None:
             clean(folder)
         write_hparams(self.folder / "tensorboard" / trial.trial_id, trial.trial_id, values, scores)
@@ -50,13 +56,19 @@ class Search(base_tuner.BaseTuner):
 
     def on_trial_end(self, trial: Any) -> None:
         super().on_trial_end(trial)
-        trial = self.oracle.get_trial(trial.trial_id)
-        if trial.status == "COMPLETED":
-            best = self.oracle.get_best_trials(1)[0]
-            text = f"{self.oracle.objective.name} {trial.score:.4f}, best {best.score:.4f} (trial {best.trial_id})"
-        else:
-            text = "failed: " + (trial.message or "no message").strip().splitlines()[-1]
-        print(f"Trial {trial.trial_id}: {text}", flush=True)
+        print(outcome(self.oracle, trial.trial_id), flush=True)
+
+
+def outcome(oracle: Any, trial_id: str) -> str:
+    """A line on a trial that has ended."""
+    trial = oracle.get_trial(trial_id)
+    if trial.status != "COMPLETED":
+        return f"Trial {trial_id}: failed: " + (trial.message or "no message").strip().splitlines()[-1]
+    best, seconds = oracle.get_best_trials(1)[0], trial.metrics.get_best_value("seconds")
+    return (
+        f"Trial {trial_id}: {oracle.objective.name} {trial.score:.4f} in {seconds:.0f} s, "
+        f"best {best.score:.4f} (trial {best.trial_id})"
+    )
 
 
 def write_hparams(folder: Path, name: str, values: dict[str, Any], scores: dict[str, float]) -> None:

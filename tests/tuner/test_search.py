@@ -1,6 +1,7 @@
 """python -m tuner as a user runs it: searches, stops, resumes, fails."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,9 +25,11 @@ for fixed in ("hidden=[8]", "latent_units=2", "auxiliary_units=2", "unlabeled_ba
     TINY += ["--fix", fixed]
 
 
-def start(*flags: object) -> subprocess.Popen:
+def start(*flags: object, environment: dict[str, str] | None = None) -> subprocess.Popen:
     command = [sys.executable, "-u", "-m", "tuner", *map(str, flags)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | (environment or {})
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
 
 
 def finish(*flags: object) -> tuple[int, str, str]:
@@ -128,13 +131,15 @@ class Scores:
         return {"bound": abs(np.log(values["learning_rate"] / 1e-3))}
 
 
-def search(
-    folder: Path, judge: Scores, algorithm: str = "random", trials: int = 4, epochs: int = 9
-) -> keras_tuner.Oracle:
+def make_search(folder: Path, judge: Scores, algorithm: str = "random", trials: int = 4, epochs: int = 9) -> Search:
     space = search_space("sdgm", {"learning_rate": Range(1e-5, 1e-1, "log")}, {})
-    oracle = make_oracle(algorithm, "bound", space, trials, epochs, 0)
-    Search(oracle, judge, folder).search()
-    return oracle
+    return Search(make_oracle(algorithm, "bound", space, trials, epochs, 0), judge, folder)
+
+
+def search(folder: Path, judge: Scores, *arguments, **options) -> keras_tuner.Oracle:
+    found = make_search(folder, judge, *arguments, **options)
+    found.search()
+    return found.oracle
 
 
 def test_a_trial_that_diverges_fails_alone(tmp_path, capsys):

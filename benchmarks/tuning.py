@@ -1,0 +1,225 @@
+"""Whether a search can be trusted, and what it gains.
+
+    python -m benchmarks.tuning digits     a search of 30 random trials, every one then trained on all labels and tested
+    python -m benchmarks.tuning moons
+    python -m benchmarks.tuning gain       digits: the best against the preset, on ten label seeds that no search saw
+    python -m benchmarks.tuning speed      digits: trials a minute with one worker and with two; nothing beside it
+
+Test labels enter this report only: the search itself sees the labels of its training. Searches and trainings are kept
+in runs/tuning/ and go on where they were stopped. Results go to results/tuning.json and results/tuning.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from benchmarks.seeds import RESULTS, ROOT, commit, machine
+from tfadgm.config import Config
+from tfadgm.data.sources import load_dataset
+from tfadgm.runs import read_config
+from tuner.space import configured
+
+RUNS = ROOT / "runs" / "tuning"
+SEARCHES = {"digits": ["--labels", "50", "--epochs", "60"], "moons": ["--labels", "6"]}
+TRIALS = 30
+OBJECTIVES = "cv_error", "cv_nll", "bound", "combined"
+FRESH = range(10, 20)  # label seeds; the search has seen 0
+DRAWS = 10_000  # of trials with replacement, for the interval of a correlation
+REPEATS, SPEED_TRIALS = 3, 6
+SPEED = ["--labels", "50", "--epochs", "20", "--folds", "2", "--algorithm", "random", "--trials", str(SPEED_TRIALS)]
+HEAD = """# What a search is worth
+
+A search is judged by the labels it was given: by folds of them (`cv_error`, percent; `cv_nll`, nats), by the bound on
+unlabeled examples (`bound`, nats), or by both (`combined`: bound + alpha * cv_nll). Here every trial was afterwards
+trained on all labels and tested, once: Spearman's rank correlation over the trials, with its bootstrap interval, and
+the test error of the trial that an objective would have chosen.
+"""
+GAIN = """## The best of the digits' search against the preset
+
+Test error in percent, mean ± standard error over label seeds that the search has not seen.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="+", choices=[*SEARCHES, "gain", "speed"])
+    for part in parser.parse_args().parts:
+        found = {"gain": gain, "speed": speed}.get(part, lambda name=part: correlation(name))()
+        path = RESULTS / "tuning.json"
+        result = json.loads(path.read_text()) if path.exists() else {}
+        result |= {"command": "python -m benchmarks.tuning digits moons gain speed", "machine": machine()}
+        result[part] = found | {"commit": commit()}
+        path.write_text(json.dumps(result, indent=1) + "\n")
+        (RESULTS / "tuning.md").write_text(table(result))
+
+
+def search(dataset: str) -> tuple[list[str], Path]:
+    """Runs the search of a data set, or what is left of it; its command and folder."""
+    folder = RUNS / dataset
+    flags = ["--dataset", dataset, *SEARCHES[dataset], "--algorithm", "random", "--trials", str(TRIALS)]
+    if not (folder / "report.json").exists():
+        resume = ["--resume"] if (folder / "search.json").exists() else []
+        command = [sys.executable, "-m", "tuner", *flags, "--workers", "2", "--directory", str(folder), *resume]
+        subprocess.run(command, cwd=ROOT, check=True)
+    return flags, folder
+
+
+def correlation(dataset: str) -> dict[str, Any]:
+    """What every objective says of the trials, beside the test error after training on all labels."""
+    flags, folder = search(dataset)
+    report, plan = (json.loads((folder / name).read_text()) for name in ("report.json", "search.json"))
+    base = Config(**plan["config"])
+    points = len(load_dataset(dataset, None, base.seed).x)
+    configs = [configured(base, row["values"], points, plan["labels_seen"]) for row in report["trials"]]
+    errors = test_errors(
+        [(folder / "tested" / row["trial"], config) for row, config in zip(report["trials"], configs, strict=True)]
+    )
+    trials = [
+        {"trial": row["trial"], **scores_of(folder, row["trial"]), "test_error": error}
+        for row, error in zip(report["trials"], errors, strict=True)
+    ]
+    return {
+        "search": "python -m tuner " + " ".join(flags),
+        "failed": len(report["failed"]),
+        "trials": trials,
+        "spearman": {name: interval(trials, name) for name in OBJECTIVES},
+        "test_error_of_the_choice": {name: min(trials, key=lambda row: row[name])["test_error"] for name in OBJECTIVES},
+    }
+
+
+def scores_of(folder: Path, trial: str) -> dict[str, float]:
+    """Everything that the trial was scored by."""
+    kept = json.loads((folder / "trials" / f"trial_{trial}" / "trial.json").read_text())["metrics"]["metrics"]
+    return {name: metric["observations"][0]["value"][0] for name, metric in kept.items()}
+
+
+def interval(trials: list[dict[str, float]], name: str) -> list[float]:
+    """Spearman's rank correlation of an objective with the test error, and its 95 % interval by the bootstrap."""
+    pairs = np.array([(row[name], row["test_error"]) for row in trials])
+    drawn = np.random.default_rng(0).integers(0, len(pairs), [DRAWS, len(pairs)])
+    many = [spearmanr(*pairs[rows].T).statistic for rows in drawn]
+    return [round(float(x), 2) for x in (spearmanr(*pairs.T).statistic, *np.nanquantile(many, [0.025, 0.975]))]
+
+
+def gain() -> dict[str, Any]:
+    """The best configuration of the digits' search and the preset, trained on label seeds that it has not seen."""
+    _, folder = search("digits")
+    best = read_config(folder / "best_config.json")
+    preset = Config.for_dataset("digits")
+    rivals = {"preset": preset, "tuned": dataclasses.replace(best, epochs=preset.epochs)}
+    rivals |= {
+        f"{name}, {best.epochs} epochs": dataclasses.replace(rivals[name], epochs=best.epochs) for name in rivals
+    }
+    runs = {
+        name: [(RUNS / "gain" / f"{name}-{seed}", dataclasses.replace(config, seed=seed)) for seed in FRESH]
+        for name, config in rivals.items()
+    }
+    found = iter(test_errors([run for group in runs.values() for run in group]))
+    return {
+        "seeds": list(FRESH),
+        "runs": {
+            name: {"config": dataclasses.asdict(rivals[name]), "test_errors": [next(found) for _ in group]}
+            for name, group in runs.items()
+        },
+    }
+
+
+def test_errors(runs: list[tuple[Path, Config]]) -> list[float]:
+    """Percent of the test points, of trainings by `train.py`, one for each core at a time."""
+    with ThreadPoolExecutor(os.cpu_count()) as jobs:
+        return list(jobs.map(lambda run: test_error(*run), runs))
+
+
+def test_error(folder: Path, config: Config) -> float:
+    report = folder / "report.json"
+    if not report.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        path = folder.with_suffix(".json")
+        path.write_text(config.to_json())
+        resume = ["--resume"] if (folder / "checkpoint").exists() else []
+        threads = {f"TF_NUM_{kind}OP_THREADS": "1" for kind in ("INTRA", "INTER")}
+        command = [sys.executable, "train.py", "--config", str(path), "--run-dir", str(folder), *resume]
+        subprocess.run(command, cwd=ROOT, check=True, env=os.environ | threads, stdout=subprocess.DEVNULL)
+    return json.loads(report.read_text())["test_error"]
+
+
+def speed() -> dict[str, Any]:
+    """Seconds from the command to the end of the last trial, for the same trials."""
+    seconds: dict[str, list[float]] = {"1": [], "2": []}
+    for _ in range(REPEATS):
+        for workers, times in seconds.items():
+            times.append(round(seconds_of_trials(workers), 1))
+    medians = {workers: float(np.median(times)) for workers, times in seconds.items()}
+    return {
+        "search": "python -m tuner " + " ".join(SPEED),
+        "seconds": seconds,
+        "trials_a_minute": {workers: round(60 * SPEED_TRIALS / median, 2) for workers, median in medians.items()},
+        "ratio": round(medians["1"] / medians["2"], 2),
+    }
+
+
+def seconds_of_trials(workers: str) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "tuner", *SPEED, "--workers", workers, "--directory", f"{folder}/search"]
+        started = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        ended = 0
+        for line in process.stdout or ():
+            ended += line.startswith("Trial ")
+            if ended == SPEED_TRIALS:
+                seconds = time.perf_counter() - started
+                process.terminate()  # what follows judges the finalists
+                process.communicate()
+                return seconds
+    raise RuntimeError(f"Expected {SPEED_TRIALS} trials. Received {ended}")
+
+
+def table(result: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    parts = [HEAD]
+    for dataset in (name for name in SEARCHES if name in result):
+        found = result[dataset]
+        errors = [row["test_error"] for row in found["trials"]]
+        parts.append(
+            f"## {dataset}\n\n`{found['search']}`: {len(errors)} trials, test error {min(errors):.2f} to "
+            f"{max(errors):.2f} %, median {np.median(errors):.2f}.\n"
+        )
+        parts.append("| objective | rank correlation with the test error | 95 % interval | its choice: test error |")
+        parts.append("|---|---|---|---|")
+        for name, (value, low, high) in found["spearman"].items():
+            choice = found["test_error_of_the_choice"][name]
+            parts.append(f"| {name} | {value:.2f} | {low:.2f} to {high:.2f} | {choice:.2f} |")
+        parts.append(f"\nCommit `{found['commit']}`.\n")
+    if "gain" in result:
+        parts.append(GAIN)
+        parts.append("| configuration | test error | label seeds |\n|---|---|---|")
+        for name, run in result["gain"]["runs"].items():
+            errors = run["test_errors"]
+            spread = np.std(errors, ddof=1) / len(errors) ** 0.5
+            parts.append(f"| {name} | {np.mean(errors):.2f} ± {spread:.2f} | {len(errors)} |")
+        parts.append(f"\nCommit `{result['gain']['commit']}`.\n")
+    if "speed" in result:
+        found = result["speed"]
+        parts.append(f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n")
+        parts.append("| workers | trials a minute | seconds, three times |\n|---|---|---|")
+        for workers, times in found["seconds"].items():
+            parts.append(f"| {workers} | {found['trials_a_minute'][workers]} | {', '.join(map(str, times))} |")
+        parts.append(f"\nTwo are {found['ratio']} times as fast. Commit `{found['commit']}`.\n")
+    return "\n".join([*parts, f"`{result['command']}` on {result['machine']}.", ""])
+
+
+if __name__ == "__main__":
+    main()

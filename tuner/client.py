@@ -1,0 +1,104 @@
+"""A worker's side of Keras Tuner's service: patient while the chief is away for a moment, and not for longer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import keras_tuner
+from keras_tuner.src import protos
+from keras_tuner.src.distribute import oracle_client
+
+PATIENCE = 45.0  # seconds without an answer after which a worker gives up
+BEAT = 5.0  # seconds between two signs of life of a worker
+PAUSE = 1.0  # seconds before a worker that had nothing to do asks again
+RECONNECT = [("grpc.max_reconnect_backoff_ms", 2000)]
+
+
+class ChiefLost(keras_tuner.errors.FatalError):
+    """No chief answers. Keras Tuner lets errors of this kind pass."""
+
+
+class Client(oracle_client.OracleClient):
+    """The chief's oracle as a worker sees it."""
+
+    def __init__(self, oracle: Any) -> None:
+        super().__init__(oracle)
+        address = os.environ["KERASTUNER_ORACLE_IP"] + ":" + os.environ["KERASTUNER_ORACLE_PORT"]
+        self.stub = PatientStub(address)
+
+    def create_trial(self, tuner_id: str) -> Any:
+        trial = super().create_trial(tuner_id)
+        if trial.status == "IDLE":
+            time.sleep(PAUSE)  # Keras Tuner asks again at once
+        return trial
+
+    def end_trial(self, trial: Any) -> None:
+        """As Keras Tuner's, with the reason of a failure, which its protocol leaves out."""
+        reason = (trial.message or "").strip().splitlines()[-1:]
+        metadata = [("reason-bin", line[:1000].encode()) for line in reason]
+        self.stub.EndTrial(protos.get_service().EndTrialRequest(trial=trial.to_proto()), metadata=metadata)
+
+    @contextlib.contextmanager
+    def beating(self, trial_id: str) -> Iterator[None]:
+        """Tells the chief every few seconds that the trial is being worked on.
+
+        Raises:
+            ChiefLost: if the chief does not answer; what is done within the context is interrupted.
+        """
+        done, lost = threading.Event(), []
+
+        def beat() -> None:
+            while not done.wait(BEAT):
+                try:
+                    self.get_trial(trial_id)
+                except ChiefLost as error:
+                    if not done.is_set():
+                        lost.append(error)
+                        os.kill(os.getpid(), signal.SIGTERM)  # the scripts turn it into an interrupt
+                    return
+
+        threading.Thread(target=beat, daemon=True).start()
+        try:
+            yield
+        except KeyboardInterrupt:
+            if lost:
+                raise lost[0] from None
+            raise
+        finally:
+            done.set()
+
+
+class PatientStub:
+    """The calls of the service at `address`, repeated while the chief is away."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.calls = protos.get_service_grpc().OracleStub(grpc.insecure_channel(address, RECONNECT))
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self.calls, name)
+
+        def patient(request: Any, metadata: Any = None, **_: Any) -> Any:
+            end = time.monotonic() + PATIENCE
+            while True:
+                try:
+                    timeout = max(end - time.monotonic(), 0.1)
+                    return call(request, metadata=metadata, wait_for_ready=True, timeout=timeout)
+                except grpc.RpcError as error:
+                    if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                        raise
+                    if time.monotonic() >= end:
+                        raise ChiefLost(
+                            f"Expected the chief of the search at {self.address}. Received no answer for "
+                            f"{PATIENCE:.0f} s: start it with the same flags and --chief"
+                        ) from None
+                    time.sleep(0.5)
+
+        return patient

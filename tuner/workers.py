@@ -1,0 +1,130 @@
+"""Workers of a search: one in this process, or several in processes of their own that share the cores."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from tfadgm.cli import exit_status
+from tfadgm.errors import InputError, TrainingError
+from tuner.chief import Chief, serve
+from tuner.client import ChiefLost, Client
+from tuner.plan import check_same, make_plan
+from tuner.search import Search
+
+
+def take_role(flags: argparse.Namespace) -> None:
+    """Lets Keras Tuner's three environment variables stand for --chief, --worker and --address.
+
+    Raises:
+        InputError: if one of them is missing.
+    """
+    names = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
+    role, host, port = (os.environ.pop(name, None) for name in names)
+    if role is None and host is None:
+        return
+    if not role or not host or not port:
+        raise InputError(f"Expected all of {', '.join(names)}. Received {role}, {host}, {port}")
+    flags.chief, flags.worker = "chief" in role, None if "chief" in role else role
+    flags.address = f"{host}:{port}"
+
+
+def work(flags: argparse.Namespace) -> None:
+    """Makes this process a worker, which runs trials of the chief's search until there are none left.
+
+    Raises:
+        InputError: if no chief answers, or its search is another.
+    """
+    host, _, port = flags.address.rpartition(":")
+    if not host or not port.isdigit():
+        raise InputError(f"Expected the chief's address as HOST:PORT. Received: {flags.address}")
+    os.environ |= {
+        "KERASTUNER_TUNER_ID": flags.worker, "KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port,
+    }  # fmt: skip
+    plan = make_plan(flags)
+    try:
+        Client(plan.oracle()).get_space()  # the chief makes the folder before it answers
+        check_same(plan)
+        Search(plan.oracle(), plan.judge, plan.folder).search()
+    except ChiefLost as error:
+        raise InputError(str(error)) from None
+
+
+def with_workers(oracle: Any, flags: argparse.Namespace) -> None:
+    """Runs the search of `oracle` in `flags.workers` processes on this machine, with this one as their chief.
+
+    Raises:
+        TrainingError: if a worker fails.
+    """
+    chief, workers = Chief(oracle), Workers(flags)
+    try:
+        serve(chief, "127.0.0.1:0", workers.start_all, lambda: workers.look(chief))
+    finally:
+        workers.stop()
+
+
+class Workers:
+    """Worker processes on this machine. One that is killed is replaced; one that fails ends the search."""
+
+    def __init__(self, flags: argparse.Namespace) -> None:
+        self.names = [f"worker{number}" for number in range(1, flags.workers + 1)]
+        self.flags = flags
+        self.processes: dict[str, BaseProcess] = {}
+
+    def start_all(self, port: int) -> None:
+        """Starts them for the chief at `port` of this machine, with the cores shared out."""
+        self.flags.address = f"127.0.0.1:{port}"
+        for name in self.names:
+            self._start(name)
+        print("Workers: processes " + ", ".join(str(process.pid) for process in self.processes.values()), flush=True)
+
+    def look(self, chief: Chief) -> None:
+        """Replaces workers that were killed. Raises TrainingError if one has failed."""
+        for name, process in self.processes.items():
+            if process.exitcode is None or process.exitcode == 0:
+                continue
+            if process.exitcode > 0 or name not in chief.heard:
+                raise TrainingError(f"Expected {name} to work. Received its end with exit status {process.exitcode}")
+            chief.lose(name, "was killed")
+            self._start(name)
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+            process.join()
+
+    def _start(self, name: str) -> None:
+        flags = argparse.Namespace(**vars(self.flags) | {"worker": name})
+        threads = max(1, (os.cpu_count() or 1) // len(self.names))
+        spawn = multiprocessing.get_context("spawn")
+        process = spawn.Process(target=_work_for_parent, args=(flags, threads), daemon=True)
+        process.start()
+        self.processes[name] = process
+
+
+def _work_for_parent(flags: argparse.Namespace, threads: int) -> None:
+    """The main function of a worker process; it ends with its parent, whose terminal it leaves to it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  the chief tells of every trial
+    for kind in ("INTRA", "INTER"):
+        os.environ.setdefault(f"TF_NUM_{kind}OP_THREADS", str(threads))  # read when the first operation runs
+
+    def main() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent passes it on
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        work(flags)
+
+    sys.exit(exit_status("tuner", main))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
