@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -36,6 +37,15 @@ def class_bound(
     """
     kl_z = tfd.kl_divergence(q_z, standard_normal(q_z.event_shape[0]))
     return log_p_x + log_p_y + kl_weight * (log_p_a - kl_z)
+
+
+def importance_weighted(log_weights: tf.Tensor, importance_samples: int = 1) -> tf.Tensor:
+    """log mean_K exp(log w), averaged over the rest of the samples: [S, B] to [B] (Burda et al. 2016, eq. 8).
+
+    With K = 1 it is the evidence lower bound, with all samples the estimate of log p(x).
+    """
+    groups = tf.reshape(log_weights, [-1, importance_samples, log_weights.shape[-1] or tf.shape(log_weights)[-1]])
+    return tf.reduce_mean(tf.reduce_logsumexp(groups, 1) - math.log(importance_samples), 0)
 
 
 def sum_of_squares(weights: Sequence[tf.Tensor]) -> tf.Tensor:

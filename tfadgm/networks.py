@@ -148,6 +148,12 @@ class Categorical(Conditional):
         return tfd.Categorical(logits=self(*inputs, statistics=statistics))
 
 
+class Deterministic(Conditional):
+    """A function of the inputs: `call` is its value."""
+
+    parameters = 1
+
+
 class Scaling(keras.layers.Layer):
     """(x - shift) / scale on flattened features, from the units of the data to those of the networks."""
 

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
+from tfadgm.bounds import reparameterize, standard_normal
 from tfadgm.networks import Statistics
 
 GENERATOR = "philox"  # what XLA takes by itself is thirty times slower on a processor
@@ -45,3 +47,42 @@ def fixed_sweep(samples: int, units: tuple[int, int], statistics: Statistics = "
     a, z = (random.standard_normal([(samples + 1) // 2, 1, width], np.float32) for width in units)
     a, z = (tf.constant(np.concatenate([half, -half])[:samples]) for half in (a, z))
     return Sweep(a, z, tf.constant([0, 0]), statistics)
+
+
+class Draws:
+    """A sweep of a model of x alone: its variables are drawn one after the other, [S, B, units] each.
+
+    seed: int32 [2].
+    samples: S.
+    statistics, kl_weight: as in `Sweep`.
+    exact: whether a divergence may be its expectation, which is less noisy, instead of its value at the sample.
+    """
+
+    def __init__(
+        self,
+        seed: Any,
+        samples: int,
+        statistics: Statistics = "average",
+        kl_weight: tf.Tensor | float = 1.0,
+        exact: bool = False,
+    ) -> None:
+        self.seed, self.samples, self.statistics = tf.cast(seed, tf.int32), samples, statistics
+        self.kl_weight, self.exact = kl_weight, exact
+        self.drawn = 0
+
+    def noise(self, rows: Any, units: int) -> tf.Tensor:
+        """Standard normal [S, rows, units], another at every call."""
+        self.drawn += 1
+        return tf.random.stateless_normal(
+            [self.samples, rows, units], tf.random.fold_in(self.seed, self.drawn), alg=GENERATOR
+        )
+
+    def __call__(self, q: tfd.Distribution) -> tf.Tensor:
+        """A sample of a diagonal Gaussian [B] or [S, B]."""
+        mean = q.mean()
+        return reparameterize(q, self.noise(tf.shape(mean)[-2], mean.shape[-1]))
+
+    def divergence(self, q: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
+        """log q(z) - log p(z) for a standard normal p, at the sample z or in expectation; [S, B] or [B]."""
+        p = standard_normal(q.event_shape[0])
+        return tfd.kl_divergence(q, p) if self.exact else q.log_prob(z) - p.log_prob(z)

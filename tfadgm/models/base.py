@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfadgm import bounds
-from tfadgm.networks import Bernoulli, Categorical, Conditional, Gaussian, Scaling, Statistics
-from tfadgm.sweep import GENERATOR, Sweep, drawn_sweep, fixed_sweep
+from tfadgm.networks import Bernoulli, Categorical, Conditional, Gaussian, Scaling
+from tfadgm.sweep import GENERATOR
 
 
 class GenerativeModel(keras.Model):
@@ -101,21 +101,10 @@ class GenerativeModel(keras.Model):
         """How many steps training has taken, int32."""
         return tf.cast(self.optimizer.iterations, tf.int32)
 
-    def training_sweep(self, seed: Any, rows: Any, statistics: Statistics) -> Sweep:
-        """The sweep of `rows` examples in a training step."""
-        kl_weight = tf.minimum(1.0, tf.cast(self.step, tf.float32) / self.warm_up) if self.warm_up else 1.0
-        return self.sweep(seed, rows, statistics)._replace(kl_weight=kl_weight)
-
-    def sweep(self, seed: Any, rows: Any, statistics: Statistics = "average") -> Sweep:
-        """The sweep of `rows` examples by `seed`, int32 [2]; without it noise is fixed and shared by all rows."""
-        units = self.auxiliary_units, self.latent_units
-        if seed is None:
-            return fixed_sweep(self.samples, units, statistics)
-        return drawn_sweep(seed, self.samples, rows, units, statistics)
-
-    def prediction_sweep(self) -> Sweep:
-        """Fixed noise of `prediction_samples` samples."""
-        return fixed_sweep(self.prediction_samples, (self.auxiliary_units, self.latent_units))
+    @property
+    def kl_weight(self) -> tf.Tensor | float:
+        """The weight of divergences at this step of training."""
+        return tf.minimum(1.0, tf.cast(self.step, tf.float32) / self.warm_up) if self.warm_up else 1.0
 
     def training_input(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Scaled features [B, D]; intensities become the mean of fresh Bernoulli draws, if so asked."""

@@ -15,7 +15,7 @@ from tfadgm.marginalization import STRATEGIES, exact
 from tfadgm.models.base import GenerativeModel
 from tfadgm.networks import Statistics
 from tfadgm.regularisers import prior_mismatch, virtual_adversarial
-from tfadgm.sweep import Sweep, drawn_sweep
+from tfadgm.sweep import Sweep, drawn_sweep, fixed_sweep
 
 MARGINAL_MOMENTUM = 0.9  # of the running mean of q(y|a,x), per step
 
@@ -115,6 +115,23 @@ class SemiSupervisedModel(GenerativeModel):
         logits = self.class_logits(x, a, sweep)
         bound = marginalize(logits, lambda y: self.class_bound(x, a, y, sweep), sweep.seed)
         return tf.reduce_mean(bound - sweep.kl_weight * log_q_a, 0), logits
+
+    # The noise of a sweep.
+
+    def training_sweep(self, seed: Any, rows: Any, statistics: Statistics) -> Sweep:
+        """The sweep of `rows` examples in a training step."""
+        return self.sweep(seed, rows, statistics)._replace(kl_weight=self.kl_weight)
+
+    def sweep(self, seed: Any, rows: Any, statistics: Statistics = "average") -> Sweep:
+        """The sweep of `rows` examples by `seed`, int32 [2]; without it noise is fixed and shared by all rows."""
+        units = self.auxiliary_units, self.latent_units
+        if seed is None:
+            return fixed_sweep(self.samples, units, statistics)
+        return drawn_sweep(seed, self.samples, rows, units, statistics)
+
+    def prediction_sweep(self) -> Sweep:
+        """Fixed noise of `prediction_samples` samples."""
+        return fixed_sweep(self.prediction_samples, (self.auxiliary_units, self.latent_units))
 
     # Training and evaluation.
 

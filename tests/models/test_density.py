@@ -1,0 +1,266 @@
+"""Every model of x alone: bounds by Monte Carlo over the factorisation written out, limits, fit, files."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tests.conftest import randomise
+from tfadgm import models
+from tfadgm.bounds import importance_weighted
+from tfadgm.models.density import DensityModel
+from tfadgm.models.lvae import merge
+from tfadgm.models.nf_vae import Planar
+from tfadgm.sweep import Draws
+
+SAMPLES = 20_000
+
+
+def make(kind: str, **options) -> DensityModel:
+    keras.utils.set_random_seed(0)
+    defaults = {"hidden_units": (8, 7), "latent_units": 4, "likelihood": "bernoulli", "xla": False}
+    if kind == "AVAE":
+        defaults["auxiliary_units"] = 2
+    if kind == "NFVAE":
+        defaults["flows"] = 3
+    if kind == "IWAE":
+        defaults["importance_samples"] = 5
+    return getattr(models, kind)((2, 3), **{**defaults, **options})
+
+
+def prior(z):
+    return tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(z), -1)
+
+
+def chain(model, z):
+    """log p(z_1|z_2) + ... + log p(z_L)."""
+    pairs = zip(model.p_z, z[:-1], z[1:], strict=True)
+    return sum((network.distribution(above).log_prob(own) for network, own, above in pairs), prior(z[-1]))
+
+
+def vae_log_weight(model, x, samples):
+    z, log_q, below = [], 0.0, x
+    for layer, network in enumerate(model.q_z):
+        q = network.distribution(below)
+        below = q.sample(*([samples] if layer == 0 else []), seed=[0, layer])
+        log_q += q.log_prob(below)
+        z.append(below)
+    return model.p_x_z.distribution(z[0]).log_prob(x) + chain(model, z) - log_q
+
+
+def avae_log_weight(model, x, samples):
+    q_a = model.q_a[0].distribution(x)
+    a = [q_a.sample(samples, seed=[0, 1])]
+    q_z = model.q_z[0].distribution(a[0], x)
+    z = [q_z.sample(seed=[0, 2])]
+    log_q, log_p_a = q_a.log_prob(a[0]) + q_z.log_prob(z[0]), 0.0
+    if model.stochastic_layers == 2:
+        q_a = model.q_a[1].distribution(a[0], x)
+        a.append(q_a.sample(seed=[0, 3]))
+        q_z = model.q_z[1].distribution(a[1], z[0])
+        z.append(q_z.sample(seed=[0, 4]))
+        log_q += q_a.log_prob(a[1]) + q_z.log_prob(z[1])
+        log_p_a += model.p_a[1].distribution(x, z[1]).log_prob(a[1])
+        log_p_a += model.p_a[0].distribution(x, z[0], a[1]).log_prob(a[0])
+    else:
+        log_p_a += model.p_a[0].distribution(x, z[0]).log_prob(a[0])
+    return model.p_x_z.distribution(z[0]).log_prob(x) + log_p_a + chain(model, z) - log_q
+
+
+def nf_vae_log_weight(model, x, samples):
+    """Every map by its formula: z + u' tanh(w.z + b) and log(1 + w.u' (1 - tanh^2))."""
+    q = model.q_z0_x.distribution(x)
+    z = q.sample(samples, seed=[0, 1])
+    log_q, parameters, z = q.log_prob(z), model.f_x(x).numpy(), z.numpy()
+    for part in np.split(parameters, model.flows, 1):
+        w, u, b = part[:, :4], part[:, 4:8], part[:, 8]
+        inner = (w * u).sum(1, keepdims=True)
+        u = u + (np.log1p(np.exp(inner)) - 1 - inner) * w / (w**2).sum(1, keepdims=True)
+        hyperbolic = np.tanh((w * z).sum(-1) + b)
+        log_q -= np.log(1 + (1 - hyperbolic**2) * (w * u).sum(1))
+        z = z + u * hyperbolic[..., None]
+    return model.p_x_z.distribution(z).log_prob(x) + prior(z) - log_q
+
+
+def lvae_log_weight(model, x, samples):
+    d = [model.d[0](x)]
+    d += [model.d[1](d[0])] if model.stochastic_layers == 2 else []
+    q = model.n_z_d[-1].distribution(d[-1])
+    z = [q.sample(samples, seed=[0, 1])]
+    log_q = q.log_prob(z[0])
+    if model.stochastic_layers == 2:
+        said, p = model.n_z_d[0].distribution(d[0]), model.p_z[0].distribution(z[0])
+        precision = 1 / said.variance() + 1 / p.variance()
+        mean = (said.mean() / said.variance() + p.mean() / p.variance()) / precision
+        q = tfd.MultivariateNormalDiag(mean, precision**-0.5)
+        z.insert(0, q.sample(seed=[0, 2]))
+        log_q += q.log_prob(z[0])
+    return model.p_x_z.distribution(z[0]).log_prob(x) + chain(model, z) - log_q
+
+
+LOG_WEIGHTS = {
+    "VAE": vae_log_weight, "IWAE": vae_log_weight, "AVAE": avae_log_weight, "NFVAE": nf_vae_log_weight,
+    "LVAE": lvae_log_weight,
+}  # fmt: skip
+ALL = pytest.mark.parametrize("kind", LOG_WEIGHTS)
+LAYERS = pytest.mark.parametrize(
+    ("kind", "layers"), [(kind, layers) for kind in LOG_WEIGHTS for layers in (1, 2) if (kind, layers) != ("NFVAE", 2)]
+)
+
+
+def test_no_model_is_missing_here():
+    exported = {name for name in models.__all__ if issubclass(getattr(models, name), DensityModel)}
+    assert exported - {"DensityModel"} == set(LOG_WEIGHTS)
+
+
+@LAYERS
+@pytest.mark.parametrize("exact", [True, False])
+def test_log_weights_by_monte_carlo(kind, layers, exact, x):
+    """Their mean is that of the factorisation written out above (5 s.e.), whether divergences are exact or sampled."""
+    model = randomise(make(kind, stochastic_layers=layers))
+    rows = model.scaling(x)
+    expected = LOG_WEIGHTS[kind](model, rows, SAMPLES).numpy()
+    found = model._weights(rows, Draws((3, 4), SAMPLES, exact=exact)).numpy()
+    assert found.shape == (SAMPLES, 5)
+    error = np.sqrt((found.var(0) + expected.var(0)) / SAMPLES)
+    assert (np.abs(found.mean(0) - expected.mean(0)) < 5 * error).all()
+
+
+@LAYERS
+def test_many_samples_agree_on_the_evidence(kind, layers, x):
+    """log mean w does not depend on how q is sampled: it estimates log p(x), here of the same p."""
+    model = randomise(make(kind, stochastic_layers=layers))
+    rows = model.scaling(x)
+    expected = LOG_WEIGHTS[kind](model, rows, SAMPLES).numpy()
+    found = model._weights(rows, Draws((3, 4), SAMPLES)).numpy()
+    one, two = (importance_weighted(tf.constant(part), SAMPLES).numpy() for part in (expected, found))
+    relative = [np.exp(part - part.max(0)).std(0) / np.exp(part - part.max(0)).mean(0) for part in (expected, found)]
+    error = np.sqrt((relative[0] ** 2 + relative[1] ** 2) / SAMPLES)
+    assert (np.abs(one - two) < 5 * error + 1e-3).all()
+
+
+@ALL
+def test_bounds_rise_with_importance_samples(kind, x):
+    """E log mean_K w grows with K (Burda et al. 2016, theorem 1), and all stay below log p(x)."""
+    model = randomise(make(kind))
+    weights = model._weights(model.scaling(x), Draws((3, 4), SAMPLES))
+    bounds = np.stack([importance_weighted(weights, count).numpy() for count in (1, 2, 10, 100, SAMPLES)])
+    assert (np.diff(bounds, axis=0) > 0).all()
+
+
+def test_the_bound_averages_groups():
+    weights = tf.math.log(tf.constant([[1.0], [3.0], [2.0], [6.0]]))
+    np.testing.assert_allclose(importance_weighted(weights, 2), [(np.log(2) + np.log(4)) / 2], rtol=1e-6)
+    np.testing.assert_allclose(importance_weighted(weights, 1), [np.log([1, 3, 2, 6]).mean()], rtol=1e-6)
+    np.testing.assert_allclose(importance_weighted(weights, 4), [np.log(3)], rtol=1e-6)
+
+
+def test_a_useless_auxiliary_variable_leaves_the_vae(x):
+    """With q(z|a,x) = q(z|x) and p(a|x,z) = q(a|x), weight for weight."""
+    avae, vae = randomise(make("AVAE")), make("VAE", seed=0)
+    for network in (avae.q_z[0].projections[0], avae.p_a[0].projections[1]):
+        network.kernel.assign(tf.zeros_like(network.kernel))
+    for theirs, own in (
+        (avae.q_z[0].projections[1], vae.q_z[0].projections[0]),
+        *zip([*avae.q_z[0].layers, *avae.q_z[0].norms], [*vae.q_z[0].layers, *vae.q_z[0].norms], strict=True),
+        (avae.q_a[0].projections[0], avae.p_a[0].projections[0]),
+        *zip([*avae.q_a[0].layers, *avae.q_a[0].norms], [*avae.p_a[0].layers, *avae.p_a[0].norms], strict=True),
+        *zip(avae.p_x_z.projections, vae.p_x_z.projections, strict=True),
+        *zip([*avae.p_x_z.layers, *avae.p_x_z.norms], [*vae.p_x_z.layers, *vae.p_x_z.norms], strict=True),
+    ):
+        for source, target in zip(theirs.weights, own.weights, strict=True):
+            target.assign(source)
+    drawn = Draws((1, 2), 7)
+    drawn.drawn = 1  # the VAE has no a to draw
+    expected = vae._weights(vae.scaling(x), drawn)
+    np.testing.assert_allclose(avae._weights(avae.scaling(x), Draws((1, 2), 7)), expected, rtol=1e-4)
+
+
+def test_the_determinant_of_a_planar_map_by_differentiation():
+    generator = np.random.default_rng(0)
+    w, u, z = (tf.constant(generator.normal(size=[50, 3]) * scale, tf.float32) for scale in (1.0, 3.0, 1.0))
+    planar = Planar(w, u, tf.constant(generator.normal(size=50), tf.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        moved = planar.forward(z)
+    expected = np.linalg.slogdet(tape.batch_jacobian(moved, z).numpy())
+    assert (expected.sign > 0).all()  # every map can be inverted
+    found = planar.forward_log_det_jacobian(z, event_ndims=1)
+    np.testing.assert_allclose(found, expected.logabsdet, rtol=1e-3, atol=1e-4)
+
+
+def test_a_merge_is_the_product_of_two_gaussians():
+    one = tfd.Independent(tfd.Normal([[0.0, 2.0]], [[1.0, 0.5]]), 1)
+    two = tfd.Independent(tfd.Normal([[1.0, 2.0]], [[1.0, 2.0]]), 1)
+    merged = merge(one, two)
+    np.testing.assert_allclose(merged.mean(), [[0.5, 2.0]], rtol=1e-6)
+    points = np.random.default_rng(0).normal(size=[20, 1, 2]).astype(np.float32)
+    constant = merged.log_prob(points) - one.log_prob(points) - two.log_prob(points)
+    np.testing.assert_allclose(constant, np.full([20, 1], constant[0]), rtol=1e-4)
+
+
+@ALL
+def test_fit_learns(kind, x):
+    model = make(kind, xla=kind in ("AVAE", "NFVAE"), warm_up=5, weight_prior=1e-3)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2))
+    stream = tf.data.Dataset.from_tensors({"unlabeled": x}).repeat()
+    history = model.fit(stream, epochs=3, steps_per_epoch=20, verbose=0, shuffle=False).history
+    assert set(history) == {"loss", "bound"}
+    assert history["bound"][-1] > history["bound"][0]
+    found = model.evaluate(x, verbose=0, return_dict=True)["bound"]
+    assert found == pytest.approx(float(tf.reduce_mean(model.bound(x))), rel=1e-4)
+
+
+@ALL
+def test_warm_up_weighs_the_divergences(kind, x):
+    model = randomise(make(kind, importance_samples=1, warm_up=4, batch_norm=False))
+    model.compile(optimizer=keras.optimizers.SGD(0.0))
+    model.optimizer.build(model.trainable_variables)
+    seeds, rows = tf.random.split(tf.constant([0, 1]), 5), model.scaling(x)
+    ends = [model._weights(rows, Draws(seeds[3], 1, kl_weight=weight, exact=True))[0] for weight in (0.0, 1.0)]
+    for step, weight in enumerate([0.0, 0.25, 0.5, 0.75, 1.0, 1.0]):
+        model.optimizer.iterations.assign(step)
+        bound = model.training_terms({"unlabeled": x}, seeds)[1][0]
+        np.testing.assert_allclose(bound, weight * ends[1] + (1 - weight) * ends[0], rtol=1e-4)
+
+
+@LAYERS
+def test_generation_and_reconstruction(kind, layers, x):
+    model = randomise(make(kind, stochastic_layers=layers))
+    first, again, other = (model.generate(4, seed).numpy() for seed in ((0, 1), (0, 1), (0, 2)))
+    assert first.shape == (4, 2, 3)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert model.predict(x, verbose=0).shape == x.shape
+    assert model.embed(x).shape == (5, 4)
+
+
+def test_a_flow_has_one_layer():
+    with pytest.raises(ValueError, match="Expected one stochastic layer with a flow. Received: 2"):
+        make("NFVAE", stochastic_layers=2)
+
+
+LOAD = """
+import sys, keras, numpy as np, tfadgm
+folder, *kinds = sys.argv[1:]
+x = np.load(f"{folder}/x.npy")
+for kind in kinds:
+    model = keras.models.load_model(f"{folder}/{kind}.keras")
+    np.savez(f"{folder}/{kind}.npz", bound=model.log_likelihood_bound(x), generated=model.generate(3, (5, 6)).numpy())
+"""
+
+
+def test_files_load_in_a_new_process(tmp_path, x):
+    np.save(tmp_path / "x.npy", x)
+    trained = {kind: randomise(make(kind, stochastic_layers=1 if kind == "NFVAE" else 2)) for kind in LOG_WEIGHTS}
+    for kind, model in trained.items():
+        model.save(tmp_path / f"{kind}.keras")
+    subprocess.run([sys.executable, "-c", LOAD, str(tmp_path), *trained], check=True, capture_output=True)
+    for kind, model in trained.items():
+        with np.load(tmp_path / f"{kind}.npz") as loaded:
+            np.testing.assert_allclose(loaded["bound"], model.log_likelihood_bound(x), rtol=1e-5)
+            np.testing.assert_allclose(loaded["generated"], model.generate(3, (5, 6)).numpy(), rtol=1e-5)

@@ -1,0 +1,69 @@
+"""The ladder variational auto-encoder (Sønderby et al. 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tfadgm.models.density import DensityModel
+from tfadgm.networks import Deterministic, Gaussian
+from tfadgm.sweep import Draws
+
+
+@keras.saving.register_keras_serializable("tfadgm")
+class LVAE(DensityModel):
+    """Ladder variational auto-encoder of L stochastic layers.
+
+    p(x,z) = p(z_L) p(z_L-1|z_L) ... p(z_1|z_2) p(x|z_1)
+    q(z|x) = q(z_L|x) q(z_L-1|z_L,x) ... q(z_1|z_2,x),  q(z_l|z_l+1,x) = N(d_l(x)) p(z_l|z_l+1) / constant
+
+    d_1(x) = d(x) and d_l(x) = d(d_l-1(x)) are deterministic; what they say of z_l is merged with the prior's word.
+
+    Arguments as in `DensityModel`.
+    """
+
+    def __init__(self, feature_shape: Sequence[int], **options: Any) -> None:
+        super().__init__(feature_shape, **options)
+        width = self.hidden_units[-1] if self.hidden_units else self.scaling.units
+        below = [self.scaling.units] + [width] * (self.stochastic_layers - 1)
+        self.d = [Deterministic(width, **self._network([units])) for units in below]
+        self.n_z_d = [Gaussian(own, input_units=[width], hidden_units=()) for own in self.layer_units]
+        self.build()
+
+    def upward(self, x: tf.Tensor, draw: Draws) -> list[tfd.Distribution]:
+        """What d_1, ..., d_L say of z_1, ..., z_L, [B] each."""
+        found, d = [], x
+        for network, head in zip(self.d, self.n_z_d, strict=True):
+            d = network(d, statistics=draw.statistics)
+            found.append(head.distribution(d, statistics=draw.statistics))
+        return found
+
+    def log_weights(self, x: tf.Tensor, draw: Draws) -> tf.Tensor:
+        *lower, q_z = self.upward(x, draw)
+        z = draw(q_z)  # [S, B, Z], of the highest layer first
+        cost = draw.divergence(q_z, z)  # log q(z|x) - log p(z)
+        for said, network in zip(reversed(lower), reversed(self.p_z), strict=True):
+            p_z = network.distribution(z, statistics=draw.statistics)
+            q_z = merge(said, p_z)
+            z = draw(q_z)
+            cost += tfd.kl_divergence(q_z, p_z) if draw.exact else q_z.log_prob(z) - p_z.log_prob(z)
+        return self.log_p_x(x, z, draw) - draw.kl_weight * cost  # [S, B]
+
+    def encode(self, x: tf.Tensor) -> tf.Tensor:
+        *lower, q_z = self.upward(x, Draws((0, 0), 1))
+        z = q_z.mean()
+        for said, network in zip(reversed(lower), reversed(self.p_z), strict=True):
+            z = merge(said, network.distribution(z)).mean()
+        return z
+
+
+def merge(left: tfd.Distribution, right: tfd.Distribution) -> tfd.Distribution:
+    """The product of two diagonal Gaussians, normalised: precisions add up, means by precision (eq. 17 to 19)."""
+    precision_left, precision_right = (tf.math.reciprocal(tf.square(part.stddev())) for part in (left, right))
+    precision = precision_left + precision_right
+    mean = (left.mean() * precision_left + right.mean() * precision_right) / precision
+    return tfd.Independent(tfd.Normal(mean, tf.math.rsqrt(precision)), 1)

@@ -1,0 +1,84 @@
+"""The variational auto-encoder with a planar normalising flow (Rezende and Mohamed 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+
+from tfadgm.bounds import standard_normal
+from tfadgm.models.density import DensityModel
+from tfadgm.networks import Deterministic
+from tfadgm.sweep import Draws
+
+
+@keras.saving.register_keras_serializable("tfadgm")
+class NFVAE(DensityModel):
+    """Variational auto-encoder with a normalising flow, of one stochastic layer.
+
+    p(x,z) = p(z) p(x|z)
+    q(z|x) = q(z_0|x) |det dz/dz_0|^-1,  z = f_K(... f_1(z_0)), every f planar with parameters of x
+
+    Arguments as in `DensityModel`, and
+
+        flows: how many maps.
+    """
+
+    def __init__(self, feature_shape: Sequence[int], *, flows: int = 10, **options: Any) -> None:
+        super().__init__(feature_shape, **options)
+        if self.stochastic_layers != 1:
+            raise ValueError(f"Expected one stochastic layer with a flow. Received: {self.stochastic_layers}")
+        self.flows, features = flows, self.scaling.units
+        self.q_z0_x = self.gaussian(self.latent_units, features)
+        self.f_x = Deterministic(flows * (2 * self.latent_units + 1), **self._network([features]))
+        self.build()
+
+    def flow(self, x: tf.Tensor, draw: Draws) -> tfb.Bijector:
+        """z_0 to z by the maps that belong to x [B, D]."""
+        parameters = self.f_x(x, statistics=draw.statistics)
+        maps = []
+        for part in tf.split(parameters, self.flows, axis=-1):
+            w, u, b = tf.split(part, [self.latent_units, self.latent_units, 1], axis=-1)
+            maps.append(Planar(w, u, b[..., 0]))
+        return tfb.Chain(maps[::-1])
+
+    def log_weights(self, x: tf.Tensor, draw: Draws) -> tf.Tensor:
+        q_z0 = self.q_z0_x.distribution(x, statistics=draw.statistics)
+        z0, flow = draw(q_z0), self.flow(x, draw)  # [S, B, Z]
+        z = flow.forward(z0)
+        log_q = q_z0.log_prob(z0) - flow.forward_log_det_jacobian(z0, event_ndims=1)
+        cost = log_q - standard_normal(self.latent_units).log_prob(z)
+        return self.log_p_x(x, z, draw) - draw.kl_weight * cost  # [S, B]
+
+    def encode(self, x: tf.Tensor) -> tf.Tensor:
+        return self.flow(x, Draws((0, 0), 1)).forward(self.q_z0_x.distribution(x).mean())
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "flows": self.flows}
+
+
+class Planar(tfb.Bijector):
+    """f(z) = z + u' tanh(w.z + b), for w and u [B, Z] and b [B]; u' is u, moved along w so that f can be inverted.
+
+    Its inverse has no closed form, and nothing here asks for it.
+    """
+
+    def __init__(self, w: tf.Tensor, u: tf.Tensor, b: tf.Tensor) -> None:
+        super().__init__(forward_min_event_ndims=1, name="planar")
+        inner = tf.reduce_sum(w * u, -1, keepdims=True)
+        moved = tf.nn.softplus(inner) - 1 - inner  # so that w.u' is above -1 (appendix A.1)
+        self.w, self.b = w, b
+        self.u = u + moved * w / (tf.reduce_sum(tf.square(w), -1, keepdims=True) + 1e-8)
+
+    def _forward(self, z: tf.Tensor) -> tf.Tensor:
+        return z + self.u * self._tanh(z)[..., None]
+
+    def _forward_log_det_jacobian(self, z: tf.Tensor) -> tf.Tensor:
+        slope = 1 - tf.square(self._tanh(z))
+        return tf.math.log1p(slope * tf.reduce_sum(self.w * self.u, -1))
+
+    def _tanh(self, z: tf.Tensor) -> tf.Tensor:
+        return tf.tanh(tf.reduce_sum(self.w * z, -1) + self.b)
