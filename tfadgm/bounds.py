@@ -29,14 +29,21 @@ def class_bound(
     q_z: tfd.Distribution,
     log_p_a: tf.Tensor | float = 0.0,
     kl_weight: tf.Tensor | float = 1.0,
+    z: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """-L(x,y,a) = E_q(z)[log p(x|.) + log p(a|.)] + log p(y) - KL(q(z|.) || p(z)), the expectation sampled.
 
     The KL divergence is exact, so only the densities at the sample are noisy (Maaløe et al. 2016, eq. 8).
     `kl_weight` scales it and log p(a|.), the prior's part in the divergence of a (Sønderby et al. 2016).
+    With the sample `z` it is the logarithm of an importance weight: the divergence, too, is that of the sample.
     """
-    kl_z = tfd.kl_divergence(q_z, standard_normal(q_z.event_shape[0]))
-    return log_p_x + log_p_y + kl_weight * (log_p_a - kl_z)
+    return log_p_x + log_p_y + kl_weight * (log_p_a - divergence_from_prior(q_z, z))
+
+
+def divergence_from_prior(q_z: tfd.Distribution, z: tf.Tensor | None = None) -> tf.Tensor:
+    """KL(q(z) || N(0, I)), or log q(z) - log p(z) at the sample `z`."""
+    p_z = standard_normal(q_z.event_shape[0])
+    return tfd.kl_divergence(q_z, p_z) if z is None else q_z.log_prob(z) - p_z.log_prob(z)
 
 
 def importance_weighted(log_weights: tf.Tensor, importance_samples: int = 1) -> tf.Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfadgm.bounds import reparameterize, standard_normal
+from tfadgm.bounds import divergence_from_prior, reparameterize
 from tfadgm.networks import Statistics
 
 GENERATOR = "philox"  # what XLA takes by itself is thirty times slower on a processor
@@ -22,6 +22,7 @@ class Sweep(NamedTuple):
     seed: int32 [2], of drawn classes.
     statistics: those that batch normalisation uses.
     kl_weight: of the divergences of a and z from their priors; below 1 in a warm-up only.
+    at_sample: whether the divergence of z is that of its sample, as importance weights want it, or the expectation.
     """
 
     noise_a: tf.Tensor
@@ -29,6 +30,7 @@ class Sweep(NamedTuple):
     seed: tf.Tensor
     statistics: Statistics = "average"
     kl_weight: tf.Tensor | float = 1.0
+    at_sample: bool = False
 
 
 def drawn_sweep(
@@ -84,5 +86,4 @@ class Draws:
 
     def divergence(self, q: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
         """log q(z) - log p(z) for a standard normal p, at the sample z or in expectation; [S, B] or [B]."""
-        p = standard_normal(q.event_shape[0])
-        return tfd.kl_divergence(q, p) if self.exact else q.log_prob(z) - p.log_prob(z)
+        return divergence_from_prior(q, None if self.exact else z)

@@ -79,7 +79,7 @@ def nf_vae_log_weight(model, x, samples):
     for part in np.split(parameters, model.flows, 1):
         w, u, b = part[:, :4], part[:, 4:8], part[:, 8]
         inner = (w * u).sum(1, keepdims=True)
-        u = u + (np.log1p(np.exp(inner)) - 1 - inner) * w / (w**2).sum(1, keepdims=True)
+        u = u + (np.log1p((np.e - 1) * np.exp(inner)) - 1 - inner) * w / (w**2).sum(1, keepdims=True)
         hyperbolic = np.tanh((w * z).sum(-1) + b)
         log_q -= np.log(1 + (1 - hyperbolic**2) * (w * u).sum(1))
         z = z + u * hyperbolic[..., None]

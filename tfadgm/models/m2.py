@@ -45,7 +45,8 @@ class M2(SemiSupervisedModel):
         z = reparameterize(q_z, sweep.noise_z)  # [K, S, B, Z]
         p_x = self.p_x_zy.distribution(z, y, statistics=sweep.statistics)
         log_p_x = self.draws * p_x.log_prob(x)  # [K, S, B]
-        return class_bound(log_p_x, self.log_p_y, q_z, kl_weight=sweep.kl_weight)
+        at = z if sweep.at_sample else None
+        return class_bound(log_p_x, self.log_p_y, q_z, kl_weight=sweep.kl_weight, z=at)
 
     def decode(self, z: tf.Tensor, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         return self.p_x_zy.distribution(z, y).mean()

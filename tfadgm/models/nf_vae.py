@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from tfadgm.bounds import standard_normal
 from tfadgm.models.density import DensityModel
 from tfadgm.networks import Deterministic
 from tfadgm.sweep import Draws
+
+SHIFT = math.log(math.e - 1)  # makes w.u' 0 where w.u is, so that small parameters are near the identity
 
 
 @keras.saving.register_keras_serializable("tfadgm")
@@ -69,7 +72,7 @@ class Planar(tfb.Bijector):
     def __init__(self, w: tf.Tensor, u: tf.Tensor, b: tf.Tensor) -> None:
         super().__init__(forward_min_event_ndims=1, name="planar")
         inner = tf.reduce_sum(w * u, -1, keepdims=True)
-        moved = tf.nn.softplus(inner) - 1 - inner  # so that w.u' is above -1 (appendix A.1)
+        moved = tf.nn.softplus(inner + SHIFT) - 1 - inner  # so that w.u' is above -1 (appendix A.1)
         self.w, self.b = w, b
         self.u = u + moved * w / (tf.reduce_sum(tf.square(w), -1, keepdims=True) + 1e-8)
 

@@ -41,7 +41,8 @@ class SDGM(AuxiliaryModel):
         p_a = self.p_a_zy.distribution(z, y, statistics=sweep.statistics)
         p_x = self.p_x_azy.distribution(a, z, y, statistics=sweep.statistics)
         log_p_x = self.draws * p_x.log_prob(x)  # [K, S, B]
-        return class_bound(log_p_x, self.log_p_y, q_z, p_a.log_prob(a), sweep.kl_weight)
+        at = z if sweep.at_sample else None
+        return class_bound(log_p_x, self.log_p_y, q_z, p_a.log_prob(a), sweep.kl_weight, at)
 
     def decode(self, z: tf.Tensor, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         a = reparameterize(self.p_a_zy.distribution(z, y), noise)

@@ -15,7 +15,7 @@ from tfadgm.marginalization import STRATEGIES, exact
 from tfadgm.models.base import GenerativeModel
 from tfadgm.networks import Statistics
 from tfadgm.regularisers import prior_mismatch, virtual_adversarial
-from tfadgm.sweep import Sweep, drawn_sweep, fixed_sweep
+from tfadgm.sweep import Draws, Sweep, drawn_sweep, fixed_sweep
 
 MARGINAL_MOMENTUM = 0.9  # of the running mean of q(y|a,x), per step
 
@@ -116,6 +116,17 @@ class SemiSupervisedModel(GenerativeModel):
         bound = marginalize(logits, lambda y: self.class_bound(x, a, y, sweep), sweep.seed)
         return tf.reduce_mean(bound - sweep.kl_weight * log_q_a, 0), logits
 
+    def log_weights(self, x: tf.Tensor, draw: Draws) -> tf.Tensor:
+        """log sum_y p(x,y,a,z_y) / (q(a|x) q(z_y|a,x,y)) at samples of q, scaled x [B, D]; [S, B].
+
+        The mean of its exponential is p(x): importance samples with the class summed out.
+        """
+        noise_a, noise_z = (draw.noise(tf.shape(x)[0], units) for units in (self.auxiliary_units, self.latent_units))
+        sweep = Sweep(noise_a, noise_z, draw.seed, draw.statistics, draw.kl_weight, at_sample=True)
+        a, log_q_a = self.infer_auxiliary(x, sweep)
+        of_classes = self._bounds_of_classes(x, a, sweep)  # [C, S, B]
+        return tf.reduce_logsumexp(of_classes, 0) - log_q_a
+
     # The noise of a sweep.
 
     def training_sweep(self, seed: Any, rows: Any, statistics: Statistics) -> Sweep:
@@ -196,13 +207,16 @@ class SemiSupervisedModel(GenerativeModel):
         x, sweep = self.scaling(x), self.prediction_sweep()
         a, log_q_a = self.infer_auxiliary(x, sweep)
         logits = self.class_logits(x, a, sweep)
-        # One class at a time: all together they would take C times the memory.
-        of_classes = tf.map_fn(
-            lambda y: self.class_bound(x, a, y[None, None], sweep), tf.eye(self.classes), parallel_iterations=1
-        )  # [C, S, B]
+        of_classes = self._bounds_of_classes(x, a, sweep)  # [C, S, B]
         total = exact(logits, lambda y: of_classes, sweep.seed) - log_q_a  # [S, B]
         given_y = tf.reduce_mean(of_classes - log_q_a, 1) - self.log_p_y  # [C, B]
         return tf.reduce_mean(total, 0), tf.transpose(given_y)
+
+    def _bounds_of_classes(self, x: tf.Tensor, a: tf.Tensor, sweep: Sweep) -> tf.Tensor:
+        """`class_bound` of every class, [C, S, B], one at a time: all together they would take C times the memory."""
+        return tf.map_fn(
+            lambda y: self.class_bound(x, a, y[None, None], sweep), tf.eye(self.classes), parallel_iterations=1
+        )
 
     _exact_bounds = tf.function(exact_bounds, reduce_retracing=True)
 

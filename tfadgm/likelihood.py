@@ -1,0 +1,146 @@
+"""log p(x) of test points by importance sampling: log mean_S p(x,z) / q(z|x) (Burda et al. 2016, eq. 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfadgm.checkpoint import writing
+from tfadgm.errors import InputError
+from tfadgm.models import DensityModel, SemiSupervisedModel
+from tfadgm.networks import BatchNorm
+from tfadgm.sweep import Draws
+
+Model = DensityModel | SemiSupervisedModel
+BLOCK = 100  # examples at a time
+MOST_ROWS = 5000  # samples of all examples of a block at a time; more do not go faster
+BASE_MEMORY = 900  # MiB that TensorFlow, a data set and the weights take
+TENSORS = 12  # of the widest layer's size that are alive at a time
+
+
+def log_likelihood(
+    model: Model,
+    x: np.ndarray,
+    samples: int,
+    *,
+    memory: int = 2048,
+    seed: int = 0,
+    path: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, np.ndarray]:
+    """Estimates for points x [N, *features], in nats: `log_p` [N] float64 and `effective_samples` [N].
+
+    Args:
+        samples: S, importance samples of a point.
+        memory: MiB that the process may take.
+        seed: of the samples. It, S and `memory` decide the numbers.
+        path: an .npz file that keeps what is done; an estimate that was stopped goes on there.
+        progress: called with the number of points done.
+
+    Raises:
+        InputError: if `path` holds another estimate, or cannot be written.
+    """
+    chunk = _chunk(model, samples, memory)
+    told = {"samples": samples, "chunk": chunk, "seed": seed, "checksum": float(np.sum(x, dtype=np.float64))}
+    done = {"log_p": np.zeros(0), "effective_samples": np.zeros(0)}
+    if path is not None and path.exists():
+        done = _read(path, told)
+    block = min(BLOCK, len(x))
+    accumulate = tf.function(_accumulate, jit_compile=True, reduce_retracing=True)
+    for first in range(len(done["log_p"]), len(x), block):
+        rows = x[first : first + block]
+        padded = tf.constant(np.concatenate([rows, np.repeat(rows[:1], block - len(rows), 0)]))
+        total = square = tf.fill([block], -np.inf)
+        for number in range(-(-samples // chunk)):
+            key = tf.random.fold_in(tf.constant([seed, first]), number)
+            kept = tf.constant(min(chunk, samples - number * chunk))
+            total, square = accumulate(model, padded, key, total, square, chunk, kept)
+        log_sum, log_squares = (part.numpy()[: len(rows)].astype(np.float64) for part in (total, square))
+        done["log_p"] = np.append(done["log_p"], log_sum - np.log(samples))
+        done["effective_samples"] = np.append(done["effective_samples"], np.exp(2 * log_sum - log_squares))
+        if path is not None:
+            _write(path, {**done, **told})
+        progress(len(done["log_p"]))
+    return done
+
+
+def _accumulate(
+    model: Model, x: tf.Tensor, seed: tf.Tensor, total: tf.Tensor, square: tf.Tensor, chunk: int, kept: Any
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """log sum w and log sum w^2 [B] with `kept` of `chunk` more samples."""
+    weights = model.log_weights(model.scaling(x), Draws(seed, chunk))  # [chunk, B]
+    weights = tf.where(tf.range(chunk)[:, None] < kept, weights, -np.inf)
+    total = tf.reduce_logsumexp(tf.concat([weights, total[None]], 0), 0)
+    return total, tf.reduce_logsumexp(tf.concat([2 * weights, square[None]], 0), 0)
+
+
+def _chunk(model: Model, samples: int, memory: int) -> int:
+    """Samples of a block at a time, so that the process stays within `memory` MiB."""
+    widest = max([model.scaling.units, *model.hidden_units, 2 * model.latent_units, 2 * model.auxiliary_units])
+    rows = int((memory - BASE_MEMORY) * 2**20 / (4 * TENSORS * widest))
+    if rows < BLOCK:
+        raise InputError(
+            f"Expected at least {BASE_MEMORY + 1 + 4 * TENSORS * widest * BLOCK // 2**20} MiB of memory. "
+            f"Received: {memory}"
+        )
+    return max(1, min(samples, min(rows, MOST_ROWS) // BLOCK))
+
+
+def _read(path: Path, told: dict[str, Any]) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+        other = [name for name, value in told.items() if found[name] != value]
+    except Exception as error:  # NumPy and zipfile raise many kinds for a file that is damaged
+        raise InputError(f"Expected an estimate to go on with in {path}. Received: {error}: delete it") from error
+    if other:
+        raise InputError(
+            f"Expected {path} to be of the same estimate. Received one of other points, samples, seed or memory "
+            f"({', '.join(other)}): delete it or name another file"
+        )
+    return {name: found[name] for name in ("log_p", "effective_samples")}
+
+
+def _write(path: Path, arrays: dict[str, Any]) -> None:
+    partial = path.with_name(path.stem + ".partial.npz")
+    with writing(path):
+        np.savez(partial, **arrays)
+        partial.replace(path)
+
+
+def summary(found: dict[str, np.ndarray]) -> dict[str, float]:
+    """The mean of log p(x) over points, its standard error, and the median of effective samples."""
+    log_p = found["log_p"]
+    return {
+        "log_likelihood": float(log_p.mean()),
+        "standard_error": float(log_p.std(ddof=1) / len(log_p) ** 0.5) if len(log_p) > 1 else 0.0,
+        "median_effective_samples": float(np.median(found["effective_samples"])),
+    }
+
+
+def binarized(model: Model, x: np.ndarray) -> np.ndarray:
+    """Test points as the likelihood takes them: one seeded draw of intensities in the units of the data."""
+    if model.likelihood != "bernoulli" or not model.binarize:
+        return x
+    scale = model.scaling.scale.numpy().reshape(x.shape[1:])
+    drawn = np.random.default_rng(0).random(x.shape, np.float32) < x / scale
+    return (drawn * scale).astype(np.float32)
+
+
+def refit_statistics(model: DensityModel, x: np.ndarray, batch: int = 256) -> None:
+    """Sets the averages of batch normalisation to those of one pass over x (Sønderby et al. 2016, section 3)."""
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    order = np.random.default_rng(0).permutation(len(x))
+    batches = [order[first : first + batch] for first in range(0, max(1, len(x) - batch + 1), batch)]
+    for number, rows in enumerate(batches):
+        for norm in norms:
+            norm.momentum = number / (number + 1)
+        seed = tf.constant([model.seed, number])
+        model.log_weights(model.training_input(tf.constant(x[rows]), seed), Draws(seed, 1, "update"))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
