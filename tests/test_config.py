@@ -3,13 +3,14 @@ import json
 
 import pytest
 
-from tfadgm.config import DATASETS, RECIPES, Config
+from tfadgm.config import DATASETS, MODELS, RECIPES, Config
 from tfadgm.errors import InputError
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_presets_are_valid_and_survive_json(dataset):
-    config = Config.for_dataset(dataset)
+@pytest.mark.parametrize("dataset", [*DATASETS, "own.npz"])
+@pytest.mark.parametrize("model", MODELS)
+def test_presets_are_valid_and_survive_json(dataset, model):
+    config = Config.for_dataset(dataset, model=model)
     assert Config.from_json(config.to_json(), "here") == config
 
 
@@ -53,6 +54,7 @@ def test_every_field_has_a_help_text():
         ("learning_rate", float("inf")),
         ("weight_average", 1.0),
         ("clip_norm", float("nan")),
+        ("mc_samples", 0),
     ],
 )
 def test_impossible_values_are_named(field, value):

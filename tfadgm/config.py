@@ -10,7 +10,10 @@ from typing import Any
 
 from tfadgm.errors import InputError
 
-MODELS = ("adgm", "sdgm", "m2")
+SEMI_SUPERVISED = ("adgm", "sdgm", "m2")
+DENSITY = ("vae", "iwae", "avae", "nf_vae", "lvae")  # models of x alone, which read no label
+AUXILIARY = ("adgm", "sdgm", "avae")  # models with an auxiliary variable
+MODELS = (*SEMI_SUPERVISED, *DENSITY)
 DATASETS = ("digits", "moons", "mnist")
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 MARGINALIZATIONS = ("exact", "rao_blackwellised")
@@ -35,16 +38,21 @@ class Config:
         None, "how many labels training sees, chosen evenly per class; by default all that an .npz gives"
     )
     seed: int = _flag(0, "chooses labels, initial weights, order of the data and noise")
-    model: str = _flag("sdgm", "adgm, sdgm or m2")
+    model: str = _flag("sdgm", "adgm, sdgm or m2; or of x alone, without labels: vae, iwae, avae, nf_vae or lvae")
     likelihood: str = _flag("auto", "p(x|...): bernoulli, gaussian, or auto, chosen from the data")
     draws: int = _flag(1, "binary draws that a bernoulli feature stands for; each counts in the likelihood")
     binarize: bool = _flag(True, "draw them afresh every step; otherwise a feature enters as their mean")
     hidden_units: tuple[int, ...] = _flag((500, 500), "units of each hidden layer, of every network")
     latent_units: int = _flag(100, "units of the latent variable z")
-    auxiliary_units: int = _flag(100, "units of the auxiliary variable a (not used by m2)")
+    auxiliary_units: int = _flag(100, "units of the auxiliary variable a (adgm, sdgm and avae)")
     batch_norm: bool = _flag(True, "normalise every hidden layer over the batch")
     marginalization: str = _flag("exact", "sum over the unknown class: exact or rao_blackwellised")
-    samples: int = _flag(1, "samples of a and z per example and step")
+    samples: int = _flag(1, "samples of a and z per example and step (adgm, sdgm and m2)")
+    stochastic_layers: int = _flag(1, "layers of z, each with half the units of the one below (models of x alone)")
+    importance_samples: int | None = _flag(
+        None, "samples within the logarithm of the bound (models of x alone; by default 1, 50 for iwae)"
+    )
+    mc_samples: int = _flag(1, "samples over which that bound is averaged (models of x alone)")
     alpha: float | None = _flag(None, "weight of the classification term; by default 0.1 * training points / labels")
     labeled_weight: float = _flag(1.0, "weight of the bound of labeled examples beside that of unlabeled ones")
     weight_prior: bool = _flag(True, "log N(W; 0, 1) of the weights W, once for the whole data set")
@@ -78,12 +86,15 @@ class Config:
 
     @classmethod
     def for_dataset(cls, dataset: str = "digits", **choices: Any) -> Config:
-        """The preset of `dataset` with `choices` on top."""
-        return cls(**{"dataset": dataset, **PRESETS.get(dataset, PRESETS["npz"]), **choices})
+        """The preset of `dataset`, for a model of x alone that of `DENSITY_PRESETS`, with `choices` on top."""
+        presets = DENSITY_PRESETS if choices.get("model") in DENSITY else PRESETS
+        return cls(**{"dataset": dataset, **presets.get(dataset, presets["npz"]), **choices})
 
     @property
     def name(self) -> str:
-        """`<dataset>-<model>-<labels>-<seed>`, the default name of the run folder."""
+        """`<dataset>-<model>-<labels>-<seed>`, the default name of the run folder; without labels, layers of z."""
+        if self.model in DENSITY:
+            return f"{Path(self.dataset).stem}-{self.model}-{self.stochastic_layers}-{self.seed}"
         labels = "all" if self.labels is None else self.labels
         return f"{Path(self.dataset).stem}-{self.model}-{labels}-{self.seed}"
 
@@ -113,6 +124,18 @@ PRESETS: dict[str, dict[str, Any]] = {
               "labeled_batch": 20, "labeled_weight": 0.1, "learning_rate": 3e-3, "decay": 0.5,
               "adversarial_radius": 4.0, "adversarial_weight": 50.0, "prior_matching": 10.0, "prior_tolerance": 0.2},
     "npz": {"hidden_units": (256, 256), "latent_units": 32, "auxiliary_units": 32, "weight_average": 0.99},
+}  # fmt: skip
+
+
+# Models of x alone: batches of 256, binary draws every step and a warm-up (Sønderby et al. 2016).
+DENSITY_PRESETS: dict[str, dict[str, Any]] = {
+    "digits": {"epochs": 400, "unlabeled_batch": 128, "latent_units": 32, "auxiliary_units": 32, "warm_up": 50,
+               "weight_average": 0.99, "weight_prior": False},
+    "moons": {"epochs": 20, "unlabeled_batch": 100, "hidden_units": (100, 100), "latent_units": 2,
+              "auxiliary_units": 2, "learning_rate": 3e-3, "weight_average": 0.99, "weight_prior": False},
+    "mnist": {"epochs": 500, "unlabeled_batch": 256, "warm_up": 100, "weight_prior": False},
+    "npz": {"hidden_units": (256, 256), "latent_units": 32, "auxiliary_units": 32, "weight_average": 0.99,
+            "weight_prior": False},
 }  # fmt: skip
 
 
@@ -147,6 +170,11 @@ def _check_choices(config: Config) -> None:
         value = getattr(config, field)
         if value not in names:
             raise InputError(f"Expected {field} to be one of {', '.join(names)}. Received: {value!r}")
+    plain = {"stochastic_layers": 1, "importance_samples": None, "mc_samples": 1}
+    of_x_alone = {"nf_vae": ["stochastic_layers"], **dict.fromkeys(SEMI_SUPERVISED, plain)}
+    for field in of_x_alone.get(config.model, []):
+        if getattr(config, field) != plain[field]:
+            raise InputError(f"Expected {field} to be left out with {config.model}. Received: {getattr(config, field)}")
     if config.dataset not in DATASETS and Path(config.dataset).suffix != ".npz":
         raise InputError(
             f"Expected dataset to be one of {', '.join(DATASETS)} or the path of an .npz file. "
@@ -155,15 +183,25 @@ def _check_choices(config: Config) -> None:
 
 
 def _check_numbers(config: Config) -> None:
-    at_least_one = ["draws", "latent_units", "auxiliary_units", "samples", "labeled_batch", "unlabeled_batch"]
+    at_least_one = [
+        "draws",
+        "latent_units",
+        "auxiliary_units",
+        "samples",
+        "stochastic_layers",
+        "mc_samples",
+        "labeled_batch",
+        "unlabeled_batch",
+    ]
     bounds: list[tuple[str, Any, bool, str]] = [
         (name, getattr(config, name), getattr(config, name) >= 1, "at least 1") for name in at_least_one
     ]
     inf = float("inf")
-    units, alpha = config.hidden_units, config.alpha
+    units, alpha, inner = config.hidden_units, config.alpha, config.importance_samples
     bounds += [
         ("seed", config.seed, 0 <= config.seed < 2**31, "between 0 and 2147483647"),
         ("epochs", config.epochs, config.epochs is None or config.epochs >= 1, "at least 1"),
+        ("importance_samples", inner, inner is None or inner >= 1, "at least 1"),
         ("labels", config.labels, config.labels is None or config.labels >= 2, "at least 2"),
         ("hidden_units", units, all(unit >= 1 for unit in units), "at least 1 in every layer"),
         ("alpha", alpha, alpha is None or 0 <= alpha < inf, "a finite number, 0 or more"),

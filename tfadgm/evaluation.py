@@ -1,13 +1,30 @@
-"""How good a classifier is, from its class probabilities."""
+"""How good a model is: a classifier by its class probabilities, any model by log p(x) of its test points.
+
+python -m tfadgm.evaluation RUN_DIR --samples 5000
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import sys
+from pathlib import Path
 
+import keras
 import numpy as np
 
-if TYPE_CHECKING:
-    from tfadgm.models import SemiSupervisedModel
+from tfadgm.cli import Parser, exit_status
+from tfadgm.config import Config
+from tfadgm.data.sources import load_dataset
+from tfadgm.errors import InputError
+from tfadgm.likelihood import binarized, log_likelihood, summary
+from tfadgm.models import DensityModel, Model, SemiSupervisedModel
+
+
+def scores(model: Model, x: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
+    """What training watches on test points x [N, *features], y [N]; None where N is 0."""
+    if isinstance(model, DensityModel):
+        return {"bound": float(model.log_likelihood_bound(binarized(model, x)).mean()) if len(x) else None}
+    return classification_report(class_probabilities(model, x), y)
 
 
 def class_probabilities(model: SemiSupervisedModel, x: np.ndarray, batch_size: int = 1000) -> np.ndarray:
@@ -41,3 +58,52 @@ def confusion_matrix(probabilities: np.ndarray, y: np.ndarray) -> np.ndarray:
     classes = probabilities.shape[1]
     counts = np.bincount(y * classes + probabilities.argmax(1), minlength=classes**2)
     return counts.reshape(classes, classes)
+
+
+def main() -> None:
+    """Estimates log p(x) of the test points of a run and keeps every point's in its folder."""
+    parser = Parser(prog="python -m tfadgm.evaluation", description=main.__doc__)
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a finished run")
+    parser.add_argument("--samples", type=int, default=5000, help="importance samples of a point (default: 5000)")
+    parser.add_argument("--points", type=int, help="the first so many test points (default: all)")
+    parser.add_argument("--memory", type=int, default=2048, help="MiB that the process may take (default: 2048)")
+    parser.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
+    flags = parser.parse_args()
+    for name in ("samples", "points"):
+        if (value := getattr(flags, name)) is not None and value < 1:
+            raise InputError(f"Expected {name} to be 1 or more. Received: {value}")
+    model, x = _finished(flags.run_dir)
+    x = binarized(model, x)[: flags.points]
+    path = flags.run_dir / f"log_likelihood-{flags.samples}.npz"
+    bar = keras.utils.Progbar(len(x), unit_name="point") if sys.stdout.isatty() else None
+    try:
+        found = log_likelihood(
+            model, x, flags.samples, memory=flags.memory, seed=flags.seed, path=path,
+            progress=bar.update if bar else lambda done: None,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{path} keeps what is done: the same command goes on there") from None
+    told = summary(found) | {"points": len(x), "samples": flags.samples, "seed": flags.seed}
+    path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
+    print(
+        f"log p(x) {told['log_likelihood']:.2f} ± {told['standard_error']:.2f} nats over {len(x)} test points, "
+        f"{flags.samples} importance samples each, half of the points with {told['median_effective_samples']:.0f} "
+        f"effective ones or more. Every point's: {path}"
+    )
+
+
+def _finished(run_dir: Path) -> tuple[Model, np.ndarray]:
+    """The model of a finished run and its test points."""
+    try:
+        config = Config.from_json((run_dir / "config.json").read_text(), str(run_dir / "config.json"))
+        model = keras.models.load_model(run_dir / "model.keras", compile=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"Expected the folder of a finished run. Received {run_dir}: {error}") from None
+    x = load_dataset(config.dataset, config.data_dir, config.seed).x_test
+    if not len(x):
+        raise InputError(f"Expected a run with test points. Received {run_dir}, whose data have none")
+    return model, x
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status("tfadgm.evaluation", main))

@@ -16,7 +16,7 @@ import numpy as np
 
 from tfadgm.data.sources import Dataset
 from tfadgm.evaluation import class_probabilities, confusion_matrix
-from tfadgm.models import SemiSupervisedModel
+from tfadgm.models import DensityModel, Model, SemiSupervisedModel
 
 SAMPLES_PER_CLASS = 10
 MOST_CLASSES = 20  # of a figure of samples or a confusion matrix with numbers
@@ -25,13 +25,23 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f
 
 def draw_all(
     folder: Path,
-    model: SemiSupervisedModel,
+    model: Model,
     dataset: Dataset,
     label_indices: np.ndarray,
     history: list[dict[str, Any]],
 ) -> None:
-    """Writes `curves.png`, `samples.png`, `confusion.png` (with test labels) and `regions.png` (two features)."""
+    """Writes `curves.png` and `samples.png`.
+
+    For a classifier also `confusion.png` (with test labels) and `regions.png` (two features), for a model of x alone
+    `reconstructions.png` (images).
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, DensityModel):
+        _save(folder / "curves.png", draw_bounds, history)
+        _save(folder / "samples.png", draw_density_samples, model, dataset)
+        if _are_images(dataset.x.shape[1:]):
+            _save(folder / "reconstructions.png", draw_reconstructions, model, dataset)
+        return
     plain = tuple(name.replace("$", r"\$") for name in dataset.class_names)  # a dollar would start a formula
     dataset = dataclasses.replace(dataset, class_names=plain)
     _save(folder / "curves.png", draw_curves, history)
@@ -61,6 +71,18 @@ def draw_curves(history: list[dict[str, Any]]) -> None:
     axes[2].set_ylim(bottom=0)
 
 
+def draw_bounds(history: list[dict[str, Any]]) -> None:
+    """The bound of training, warm-up included, and of test points by epoch."""
+    _, axis = plt.subplots(figsize=(5.6, 4), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    for key, name, colour in (("bound", "training", COLOURS[0]), ("test_bound", "test", COLOURS[1])):
+        if key in history[-1]:
+            axis.plot(epochs, [row[key] for row in history], color=colour, label=name)
+    shown = [row[key] for row in history[len(history) // 10 :] for key in ("bound", "test_bound") if key in row]
+    axis.set(xlabel="epoch", ylabel="bound of log p(x), nats", ylim=(min(shown) - 1, max(shown) + 1))
+    axis.legend(frameon=False)
+
+
 def draw_confusion(counts: np.ndarray, class_names: tuple[str, ...]) -> None:
     """Share of each true class by predicted class, with counts where they fit."""
     classes = len(class_names)
@@ -83,15 +105,46 @@ def draw_samples(model: SemiSupervisedModel, dataset: Dataset) -> None:
     labels = np.repeat(np.arange(classes), SAMPLES_PER_CLASS)
     samples = model.generate(labels, (0, 1)).numpy()
     shape = samples.shape[1:]
-    if (len(shape) == 3 and shape[-1] in (1, 3)) or len(shape) == 2:
-        _image_grid(samples, dataset)
+    if _are_images(shape):
+        _image_grid(samples, dataset, dataset.class_names)
     elif shape == (2,):
         _scatter(samples, labels, dataset)
     else:
         _profiles(samples.reshape(classes, SAMPLES_PER_CLASS, -1), dataset)
 
 
-def _image_grid(samples: np.ndarray, dataset: Dataset) -> None:
+def draw_density_samples(model: DensityModel, dataset: Dataset) -> None:
+    """A hundred examples from p(x), drawn as images, points in the plane or profiles."""
+    samples = model.generate(SAMPLES_PER_CLASS**2, (0, 1)).numpy()
+    if _are_images(samples.shape[1:]):
+        _image_grid(samples, dataset)
+    elif samples.shape[1:] == (2,):
+        _scatter(samples, np.zeros(len(samples), int), dataclasses.replace(dataset, class_names=("samples",)))
+    else:
+        _profiles(
+            samples.reshape(SAMPLES_PER_CLASS, SAMPLES_PER_CLASS, -1), dataclasses.replace(dataset, class_names=())
+        )
+
+
+def draw_reconstructions(model: DensityModel, dataset: Dataset) -> None:
+    """Test images, or training images where there are none, above what becomes of them through z."""
+    x = (dataset.x_test if len(dataset.x_test) else dataset.x)[: 5 * SAMPLES_PER_CLASS]
+    pairs = [
+        part
+        for first in range(0, len(x), SAMPLES_PER_CLASS)
+        for part in (
+            x[first : first + SAMPLES_PER_CLASS],
+            model.predict(x[first : first + SAMPLES_PER_CLASS], verbose=0),
+        )
+    ]
+    _image_grid(np.concatenate(pairs), dataset, ("x", "mean") * 5)
+
+
+def _are_images(shape: tuple[int, ...]) -> bool:
+    return (len(shape) == 3 and shape[-1] in (1, 3)) or len(shape) == 2
+
+
+def _image_grid(samples: np.ndarray, dataset: Dataset, names: tuple[str, ...] = ()) -> None:
     images = samples[..., 0] if samples.ndim == 4 and samples.shape[-1] == 1 else samples
     low, high = float(dataset.x.min()), float(dataset.x.max())
     images = np.clip((images - low) / ((high - low) or 1.0), 0, 1)
@@ -100,7 +153,7 @@ def _image_grid(samples: np.ndarray, dataset: Dataset) -> None:
     for axis, image in zip(axes.flat, images, strict=True):
         axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
         axis.set(xticks=[], yticks=[])
-    for axis, name in zip(axes[:, 0], dataset.class_names, strict=False):
+    for axis, name in zip(axes[:, 0], names, strict=False):
         axis.set_ylabel(name, rotation=0, ha="right", va="center")
     figure.subplots_adjust(left=0.12, right=0.99, bottom=0.01, top=0.99, wspace=0.05, hspace=0.05)
 

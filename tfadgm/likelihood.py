@@ -11,11 +11,10 @@ import tensorflow as tf
 
 from tfadgm.checkpoint import writing
 from tfadgm.errors import InputError
-from tfadgm.models import DensityModel, SemiSupervisedModel
+from tfadgm.models import DensityModel, Model
 from tfadgm.networks import BatchNorm
 from tfadgm.sweep import Draws
 
-Model = DensityModel | SemiSupervisedModel
 BLOCK = 100  # examples at a time
 MOST_ROWS = 5000  # samples of all examples of a block at a time; more do not go faster
 BASE_MEMORY = 900  # MiB that TensorFlow, a data set and the weights take

@@ -12,17 +12,19 @@ import numpy as np
 
 from tfadgm import figures, rivals
 from tfadgm.checkpoint import Progress, writing
-from tfadgm.config import Config
+from tfadgm.config import DENSITY, Config
 from tfadgm.data.sources import Dataset, load_dataset
 from tfadgm.data.split import choose_labels
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError
 from tfadgm.evaluation import class_probabilities, classification_report
-from tfadgm.models import SemiSupervisedModel
+from tfadgm.likelihood import binarized, log_likelihood, refit_statistics, summary
+from tfadgm.models import DensityModel, Model, SemiSupervisedModel
 from tfadgm.training import train, write_history, write_text
 
 CONFIG = "config.json"
 RIVALS_POINTS = 20, 20_000  # scikit-learn's rivals need some neighbours, and are slow beyond this many points
+REPORT_SAMPLES = 100  # importance samples of the report; tfadgm.evaluation takes as many as one likes
 LEAST_STEPS = 1000  # of a run whose epochs are not given
 
 
@@ -41,16 +43,14 @@ def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
             "or name another with --run-dir"
         )
     dataset = load_dataset(config.dataset, config.data_dir, config.seed)
-    label_indices = choose_labels(dataset.y, dataset.class_names, config.labels, config.seed)
+    label_indices = np.zeros(0, np.int64)
+    if config.model not in DENSITY:
+        label_indices = choose_labels(dataset.y, dataset.class_names, config.labels, config.seed)
     _check_likelihood(config, dataset)
     if config.epochs is None:
         steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
         config = dataclasses.replace(config, epochs=max(25, -(-LEAST_STEPS // steps)))
-    print(
-        f"{len(label_indices)} labels of {len(dataset.x)} training points, {dataset.classes} classes. "
-        f"{len(dataset.y_test)} test labels: for the report only, never for a choice.",
-        flush=True,
-    )
+    print(_told(config, dataset, len(label_indices)), flush=True)
     existed = run_dir.exists()
     try:
         with writing(run_dir):
@@ -61,6 +61,8 @@ def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
         if not existed and not any((run_dir / "checkpoint").glob("[0-9]*")):
             shutil.rmtree(run_dir, ignore_errors=True)
         raise
+    if isinstance(model, DensityModel):
+        refit_statistics(model, dataset.x)
     with writing(run_dir):
         model.save(run_dir / "partial.keras")
         (run_dir / "partial.keras").replace(run_dir / "model.keras")
@@ -101,26 +103,57 @@ def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
 
 
 def make_report(
-    config: Config, dataset: Dataset, label_indices: np.ndarray, model: SemiSupervisedModel, progress: Progress
+    config: Config, dataset: Dataset, label_indices: np.ndarray, model: Model, progress: Progress
 ) -> dict[str, Any]:
-    """What `report.json` holds; errors in percent, None where there are no test labels."""
+    """What `report.json` holds: the run, then what it learned."""
     steps = progress.epoch * steps_per_epoch(len(dataset.x), config.unlabeled_batch)
     batch = min(config.labeled_batch, len(label_indices)) + min(config.unlabeled_batch, len(dataset.x))
-    scores = classification_report(class_probabilities(model, dataset.x_test), dataset.y_test)
-    scored = len(dataset.y_test) > 0
-    small = scored and RIVALS_POINTS[0] <= len(dataset.x) <= RIVALS_POINTS[1]
-    return {
+    report = {
         "model": config.model,
         "dataset": config.dataset,
         "labels": len(label_indices),
         "seed": config.seed,
         "training_points": len(dataset.x),
-        "classes": list(dataset.class_names),
         "likelihood": model.likelihood,
         "epochs": progress.epoch,
         "steps": steps,
         "seconds": round(progress.seconds, 2),
         "examples_per_second": round(steps * batch / max(progress.seconds, 1e-9), 1),
+    }
+    if isinstance(model, DensityModel):
+        return report | _density_report(dataset, model)
+    return report | _classifier_report(config, dataset, label_indices, model)
+
+
+def _density_report(dataset: Dataset, model: DensityModel) -> dict[str, Any]:
+    """Nats of the scaled features; None where there are no test points."""
+    told: dict[str, Any] = {
+        "test_bound": None,
+        "test_log_likelihood": None,
+        "test_log_likelihood_standard_error": None,
+        "test_effective_samples": None,
+        "importance_samples": REPORT_SAMPLES,
+        "binarization": "training: drawn afresh every step; test: one seeded draw" if model.binarize else None,
+    }
+    if len(dataset.x_test):
+        x = binarized(model, dataset.x_test)
+        found = summary(log_likelihood(model, x, REPORT_SAMPLES))
+        told["test_bound"] = float(model.log_likelihood_bound(x).mean())
+        told["test_log_likelihood"] = found["log_likelihood"]
+        told["test_log_likelihood_standard_error"] = found["standard_error"]
+        told["test_effective_samples"] = found["median_effective_samples"]
+    return told
+
+
+def _classifier_report(
+    config: Config, dataset: Dataset, label_indices: np.ndarray, model: SemiSupervisedModel
+) -> dict[str, Any]:
+    """Errors in percent; None where there are no test labels."""
+    scores = classification_report(class_probabilities(model, dataset.x_test), dataset.y_test)
+    scored = len(dataset.y_test) > 0
+    small = scored and RIVALS_POINTS[0] <= len(dataset.x) <= RIVALS_POINTS[1]
+    return {
+        "classes": list(dataset.class_names),
         "test_error": scores["error"],
         "test_nll": scores["nll"],
         "test_ece": scores["ece"],
@@ -134,6 +167,8 @@ def make_report(
 
 def format_report(report: dict[str, Any]) -> str:
     """The table that a run prints."""
+    if report["model"] in DENSITY:
+        return _format_density(report)
     rows = [
         (f"{report['model'].upper()}, {report['labels']} labels of {report['training_points']} points", "test_error"),
         ("the same classifier on the labels alone", "supervised_error"),
@@ -145,6 +180,28 @@ def format_report(report: dict[str, Any]) -> str:
         value = report[key]
         lines.append(f"{name:<56}" + (f"{value:>8.2f} %" if value is not None else f"{'-':>8}"))
     return "\n".join(lines)
+
+
+def _format_density(report: dict[str, Any]) -> str:
+    if report["test_bound"] is None:
+        return "No test points to report on."
+    error = report["test_log_likelihood_standard_error"]
+    return (
+        f"{report['model'].upper()}, nats a test point\n"
+        f"{'lower bound':<40}{report['test_bound']:>10.2f}\n"
+        f"{'log p(x), ' + str(report['importance_samples']) + ' importance samples':<40}"
+        f"{report['test_log_likelihood']:>10.2f} ± {error:.2f}"
+    )
+
+
+def _told(config: Config, dataset: Dataset, labels: int) -> str:
+    """The first line of a run."""
+    if config.model in DENSITY:
+        return f"{len(dataset.x)} training points. {len(dataset.x_test)} test points: for the report only."
+    return (
+        f"{labels} labels of {len(dataset.x)} training points, {dataset.classes} classes. "
+        f"{len(dataset.y_test)} test labels: for the report only, never for a choice."
+    )
 
 
 def _check_likelihood(config: Config, dataset: Dataset) -> None:

@@ -20,39 +20,32 @@ import numpy as np
 
 from tfadgm import models
 from tfadgm.checkpoint import Progress, restore_checkpoint, save_checkpoint, writing
-from tfadgm.config import Config
+from tfadgm.config import AUXILIARY, DENSITY, Config
 from tfadgm.data.sources import Dataset
 from tfadgm.data.streams import mixed_stream, steps_per_epoch
 from tfadgm.errors import TrainingError
-from tfadgm.evaluation import class_probabilities, classification_report
+from tfadgm.evaluation import scores
 
 ALPHA_SCALE = 0.1  # alpha = 0.1 N / N_labeled (Maaløe et al. 2016, section 3.3)
 
 
-def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSupervisedModel:
+def build_model(config: Config, dataset: Dataset, labels: int) -> models.Model:
     """The compiled model of `config` for training points of `dataset`, `labels` of them labeled."""
     keras.utils.set_random_seed(config.seed)
     points = len(dataset.x)
     steps = steps_per_epoch(points, config.unlabeled_batch)
-    options: dict[str, Any] = {} if config.model == "m2" else {"auxiliary_units": config.auxiliary_units}
-    model = getattr(models, config.model.upper())(
+    options = density_options(config) if config.model in DENSITY else label_options(config, dataset, labels)
+    if config.model in AUXILIARY:
+        options["auxiliary_units"] = config.auxiliary_units
+    model = models.named(config.model)(
         dataset.x.shape[1:],
-        dataset.classes,
         latent_units=config.latent_units,
         hidden_units=config.hidden_units,
         batch_norm=config.batch_norm,
         likelihood=dataset.likelihood if config.likelihood == "auto" else config.likelihood,
         draws=config.draws,
         binarize=config.binarize,
-        marginalization=config.marginalization,
-        samples=config.samples,
-        alpha=ALPHA_SCALE * points / labels if config.alpha is None else config.alpha,
-        labeled_weight=config.labeled_weight,
         weight_prior=config.weight_prior / points,
-        adversarial_radius=config.adversarial_radius,
-        adversarial_weight=config.adversarial_weight,
-        prior_matching=config.prior_matching,
-        prior_tolerance=config.prior_tolerance,
         warm_up=config.warm_up * steps,
         clip_norm=config.clip_norm,
         seed=config.seed,
@@ -67,6 +60,29 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.SemiSup
     )
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def label_options(config: Config, dataset: Dataset, labels: int) -> dict[str, Any]:
+    """What a model that learns from labels takes beside the options of all."""
+    return {
+        "classes": dataset.classes,
+        "marginalization": config.marginalization,
+        "samples": config.samples,
+        "alpha": ALPHA_SCALE * len(dataset.x) / labels if config.alpha is None else config.alpha,
+        "labeled_weight": config.labeled_weight,
+        "adversarial_radius": config.adversarial_radius,
+        "adversarial_weight": config.adversarial_weight,
+        "prior_matching": config.prior_matching,
+        "prior_tolerance": config.prior_tolerance,
+    }
+
+
+def density_options(config: Config) -> dict[str, Any]:
+    """What a model of x alone takes beside the options of all."""
+    options = {"stochastic_layers": config.stochastic_layers, "mc_samples": config.mc_samples}
+    if config.importance_samples is not None:
+        options["importance_samples"] = config.importance_samples
+    return options
 
 
 def learning_rate(config: Config, steps: int) -> float | keras.optimizers.schedules.CosineDecay:
@@ -91,7 +107,7 @@ def train(
     run_dir: Path,
     resume: bool = False,
     verbose: int | None = None,
-) -> tuple[models.SemiSupervisedModel, Progress]:
+) -> tuple[models.Model, Progress]:
     """Trains to the last epoch of `config`, or from the newest checkpoint on, and leaves the averaged weights.
 
     A resumed run ends with the weights of an uninterrupted one, bit for bit on the same machine: batches and noise
@@ -135,9 +151,12 @@ def train(
 
 def fingerprint(config: Config, dataset: Dataset, label_indices: np.ndarray) -> str:
     """Names a run by all that decides its weights; how long it trains does so if the step size decays."""
-    choices = dataclasses.asdict(config)
-    for free in ["dataset", "data_dir"] + ["epochs"] * (not config.decay):  # the arrays stand for the first two
-        del choices[free]
+    free = ["dataset", "data_dir"] + ["epochs"] * (not config.decay)  # the arrays stand for the first two
+    defaults = dataclasses.asdict(Config())  # a field that is added later leaves the name of older runs as it was
+    choices = {
+        field: value for field, value in dataclasses.asdict(config).items()
+        if field not in free and value != defaults[field]
+    }  # fmt: skip
     digest = hashlib.sha256(json.dumps(choices, sort_keys=True).encode())
     for array in (dataset.x, dataset.y[label_indices], label_indices):
         digest.update(repr((array.shape, array.dtype.str)).encode() + np.ascontiguousarray(array).tobytes())
@@ -171,9 +190,8 @@ class EpochEnd(keras.callbacks.Callback):
         self.progress.seconds += time.perf_counter() - self.started
         self.progress.epoch = epoch + 1
         with averaged_weights(self.model):
-            probabilities = class_probabilities(self.model, self.dataset.x_test)
-        scores = classification_report(probabilities, self.dataset.y_test)
-        logs.update({f"test_{name}": value for name, value in scores.items() if value is not None})
+            found = scores(self.model, self.dataset.x_test, self.dataset.y_test)
+        logs.update({f"test_{name}": value for name, value in found.items() if value is not None})
         row = {"epoch": epoch + 1, "seconds": round(self.progress.seconds, 3)}
         self.progress.history.append(row | {name: float(value) for name, value in logs.items()})
         save_checkpoint(self.run_dir / "checkpoint", self.model, self.progress, self.run)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfadgm.checkpoint import writing
-from tfadgm.config import Config
+from tfadgm.config import DENSITY, Config
 from tfadgm.data.sources import Dataset, load_dataset
 from tfadgm.data.split import choose_labels
 from tfadgm.data.streams import steps_per_epoch
@@ -66,6 +66,8 @@ def make_plan(flags: argparse.Namespace) -> Plan:
     choices = {name: getattr(flags, name) for name in spaces.OWN if getattr(flags, name) is not None}
     plain = {name: value for name, value in fixed.items() if name not in spaces.STANDS_FOR}
     base = Config.for_dataset(**choices, **plain)
+    if base.model in DENSITY:
+        raise InputError(f"Expected a model that learns from labels. Received: {base.model}")
     space = spaces.search_space(base.model, spaces.parse_ranges(flags.range), fixed)
     space |= {name: spaces.Choice((value,)) for name, value in fixed.items() if name in spaces.STANDS_FOR}
     spaces.check(space, base)

@@ -236,6 +236,7 @@ def other_files(folder: Path) -> None:
 
 BAD = {
     "unknown flag": (["--foo"], "Expected flags as in --help"),
+    "a model without labels": (["--model", "vae"], "Expected a model that learns from labels. Received: vae"),
     "no trials": (["--trials", "0"], "Expected trials to be 1 or more. Received: 0"),
     "one fold": (["--folds", "1"], "Expected folds to be 2 or more. Received: 1"),
     "impossible range": (["--range", "width=9:1"], "Expected a range as"),

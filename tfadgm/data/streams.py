@@ -47,10 +47,12 @@ def mixed_stream(
 ) -> tf.data.Dataset:
     """An endless stream of `{"labeled": (x, y), "unlabeled": x}` from step `first_step` on.
 
+    Without labels, "labeled" is left out.
+
     Args:
         x: [N, *features], all of which are unlabeled points.
         y: [N] int64, read only at `label_indices`.
-        label_indices: [L], the rows whose label training sees.
+        label_indices: [L], the rows whose label training sees; L may be 0.
         labeled_batch, unlabeled_batch: rows a step, at most L and N.
         seed: the order of both streams.
         first_step: the global step of the first batch.
@@ -61,12 +63,12 @@ def mixed_stream(
     x_labeled, y_labeled = tf.constant(x[label_indices]), tf.constant(y[label_indices])
 
     def batch(step: tf.Tensor) -> dict:
-        labeled = batch_indices(step, labels, labeled_batch, seed, stream=0)
         unlabeled = batch_indices(step, points, unlabeled_batch, seed, stream=1)
-        return {
-            "labeled": (tf.gather(x_labeled, labeled), tf.gather(y_labeled, labeled)),
-            "unlabeled": tf.gather(x_all, unlabeled),
-        }
+        found: dict = {"unlabeled": tf.gather(x_all, unlabeled)}
+        if labels:
+            labeled = batch_indices(step, labels, labeled_batch, seed, stream=0)
+            found["labeled"] = tf.gather(x_labeled, labeled), tf.gather(y_labeled, labeled)
+        return found
 
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
     return steps.map(batch).prefetch(2)

@@ -11,4 +11,12 @@ from tfadgm.models.sdgm import SDGM
 from tfadgm.models.semi_supervised import SemiSupervisedModel
 from tfadgm.models.vae import VAE
 
+Model = DensityModel | SemiSupervisedModel
+
+
+def named(name: str) -> type[Model]:
+    """The class of a model by the name that configurations use: nf_vae is NFVAE."""
+    return globals()[name.upper().replace("_", "")]
+
+
 __all__ = ["ADGM", "AVAE", "IWAE", "LVAE", "M2", "NFVAE", "SDGM", "VAE", "DensityModel", "SemiSupervisedModel"]

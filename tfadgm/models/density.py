@@ -109,13 +109,13 @@ class DensityModel(GenerativeModel):
         return self.scaling.invert(self.decode(self.encode(self.scaling(x))))
 
     def log_likelihood_bound(self, x: Any, batch_size: int = 1000) -> np.ndarray:
-        """The bound of log p(x), nats of the scaled features, by `prediction_samples` samples; [N]."""
+        """The evidence lower bound of log p(x), nats of the scaled features, by fixed samples; [N]."""
         rows = tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(batch_size)
         return np.concatenate([self._bound_of_batch(batch).numpy() for batch in rows])
 
     @tf.function(reduce_retracing=True)
     def _bound_of_batch(self, x: tf.Tensor) -> tf.Tensor:
-        return importance_weighted(self._weights(self.scaling(x), Draws((0, 0), self.prediction_samples, exact=True)))
+        return importance_weighted(self._weights(self.scaling(x), Draws((0, 0), self.mc_samples, exact=True)))
 
     def embed(self, x: tf.Tensor) -> tf.Tensor:
         """The mean of q(z_1|x), [B, Z]; x [B, *features] in the units of the data."""
