@@ -1,8 +1,8 @@
-"""Semi-supervised classification with auxiliary deep generative models (Maaløe et al. 2016)."""
+"""Classifiers from a few labels, and densities from none, by auxiliary deep generative models (Maaløe et al. 2016)."""
 
 import tfadgm.quiet  # noqa: F401  # isort: skip  # before TensorFlow
 from tfadgm.config import Config
-from tfadgm.models import ADGM, M2, SDGM
+from tfadgm.models import ADGM, AVAE, IWAE, LVAE, M2, NFVAE, SDGM, VAE
 
-__all__ = ["ADGM", "M2", "SDGM", "Config"]
+__all__ = ["ADGM", "AVAE", "IWAE", "LVAE", "M2", "NFVAE", "SDGM", "VAE", "Config"]
 __version__ = "0.1.0"
