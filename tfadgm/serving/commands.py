@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tfadgm.config import SEMI_SUPERVISED
 from tfadgm.errors import InputError
 from tfadgm.models import SemiSupervisedModel
 from tfadgm.serving.archive import export
@@ -21,12 +22,15 @@ def export_run(run_dir: Path, output: str, name: str, version: int | None, sampl
     """Exports the model of the run folder `run_dir`; arguments and errors as in `export`."""
     try:
         report = json.loads((run_dir / "report.json").read_text())
-        class_names = [str(found) for found in report["classes"]]
-        info = {key: report[key] for key in TOLD}
+        classifier = report["model"] in SEMI_SUPERVISED
+        class_names = [str(found) for found in report["classes"]] if classifier else []
+        info = {key: report[key] for key in TOLD} if classifier else {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"Expected a finished run of train.py in {run_dir}. Received: {type(error).__name__}: {error}"
         ) from error
+    if not classifier:
+        raise InputError(f"Expected the run of a classifier. Received {run_dir}, of the model {report['model']}")
     try:
         model = keras.models.load_model(run_dir / "model.keras", compile=False)
     except Exception as error:  # Keras and zipfile raise many kinds for a file that is damaged
