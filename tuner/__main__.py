@@ -20,7 +20,6 @@ from tuner.workers import take_role, with_workers, work
 def main() -> None:
     flags = make_parser().parse_args()
     take_role(flags)
-    logging.getLogger("tensorflow").setLevel("ERROR")  # every trial traces its own functions, which it would warn of
     if flags.worker:
         work(flags)
         return
@@ -28,16 +27,17 @@ def main() -> None:
     if flags.show_space:
         print(space.table(plan.space, plan.fixed))
         return
-    open_folder(plan, flags.resume)
+    logging.getLogger("tensorflow").setLevel("ERROR")  # every trial traces its own functions, which it would warn of
     try:
-        search = Search(plan.oracle(), plan.judge, plan.folder)
-        if flags.chief:
-            serve(Chief(search.oracle, expect=True), flags.address)
-        elif flags.workers > 1:
-            with_workers(search.oracle, flags)
-        else:
-            search.search()
-        print(finish(plan, search.oracle, flags.finalists, flags.finalist_seeds))
+        with open_folder(plan, flags.resume):
+            search = Search(plan.oracle(), plan.judge, plan.folder)
+            if flags.chief:
+                serve(Chief(search.oracle, expect=True), flags.address)
+            elif flags.workers > 1:
+                with_workers(search.oracle, flags)
+            else:
+                search.search()
+            print(finish(plan, search.oracle, flags.finalists, flags.finalist_seeds))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Resume with the same command and --resume") from None
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 import numpy as np
 from keras_tuner.src import utils
+from sklearn.exceptions import ConvergenceWarning
 
 from tfadgm.training import write_text
 from tuner import space as spaces
 
 ALGORITHMS = "random", "bayesian", "hyperband"
 HYPERBAND_FACTOR = 3
+INITIAL_SHARE = 3  # a third of bayesian's trials are drawn before its Gaussian process is asked
+NEVER = 10**9
 
 
 def save_json(path: str, content: Any) -> str:
@@ -31,19 +35,30 @@ class Resumed:
     """What an oracle does after a reload, where the trials' own files may be ahead of its own.
 
     held: the trials that were going on, by worker.
+    ended: whether a chief has told a worker that there are no more trials.
     """
 
     held: dict[str, Any] = {}  # noqa: RUF012  replaced as a whole
+    ended = False
+
+    def get_state(self) -> dict[str, Any]:
+        return super().get_state() | {"ended": self.ended}  # type: ignore[misc]
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)  # type: ignore[misc]
-        self.held = dict(self.ongoing_trials)  # type: ignore[attr-defined]
+        oracle: Any = self
+        self.ended = state.get("ended", False)
+        # Keras Tuner saves a trial that is to be retried while it still counts as going on.
+        self.held = {
+            k: trial for k, trial in oracle.ongoing_trials.items() if trial.trial_id not in oracle._retry_queue
+        }
+        oracle.ongoing_trials = dict(self.held)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """As Keras Tuner's, in float32: as exact as its protocol, so that a trial can go on in any process."""
         found = super().populate_space(trial_id)  # type: ignore[misc]
         values = (found.get("values") or {}).items()
-        return found | {"values": {k: float(np.float32(v)) if isinstance(v, float) else v for k, v in values}}
+        return found | {"values": {name: spaces.in_float32(value) for name, value in values}}
 
     def reload(self) -> None:
         super().reload()  # type: ignore[misc]
@@ -70,7 +85,9 @@ class BayesianOracle(Resumed, keras_tuner.oracles.BayesianOptimizationOracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         self._random_state = np.random.RandomState(self.seed + int(trial_id))
-        return super().populate_space(trial_id)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a few trials leave the process's scale open
+            return super().populate_space(trial_id)
 
 
 def make_oracle(algorithm: str, objective: str, space: spaces.Space, trials: int, epochs: int, seed: int) -> Any:
@@ -82,8 +99,11 @@ def make_oracle(algorithm: str, objective: str, space: spaces.Space, trials: int
         "tune_new_entries": False,
         "seed": seed + 1,  # Keras Tuner takes 0 for none
         "max_retries_per_trial": 1,  # where its worker was lost
-        "max_consecutive_failed_trials": trials + 1,  # a trial that diverges tells something, too
+        "max_consecutive_failed_trials": NEVER,  # a trial that diverges tells something, too
     }
     if algorithm == "hyperband":
         return HyperbandOracle(max_epochs=epochs, factor=HYPERBAND_FACTOR, **options)
-    return (BayesianOracle if algorithm == "bayesian" else RandomOracle)(max_trials=trials, **options)
+    if algorithm == "bayesian":
+        initial = max(3, trials // INITIAL_SHARE)
+        return BayesianOracle(max_trials=trials, num_initial_points=initial, **options)
+    return RandomOracle(max_trials=trials, **options)

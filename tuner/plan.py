@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +92,12 @@ def make_plan(flags: argparse.Namespace) -> Plan:
     return Plan(folder, judge, space, fixed, flags.algorithm, flags.trials)
 
 
-def open_folder(plan: Plan, resume: bool) -> None:
-    """Makes the folder of a new search, or finds that of the same search to go on with.
+@contextlib.contextmanager
+def open_folder(plan: Plan, resume: bool) -> Iterator[None]:
+    """Makes the folder of a new search, or finds that of the same search, and keeps other processes out of it.
 
     Raises:
-        InputError: if there is another search, or the folder cannot be written.
+        InputError: if there is another search, or the folder is in use or cannot be written.
     """
     folder, path = plan.folder, plan.folder / PLAN
     with writing(folder):
@@ -107,6 +111,12 @@ def open_folder(plan: Plan, resume: bool) -> None:
         raise InputError(f"Expected a new folder. Received {folder}, which holds a search: continue it with --resume")
     else:
         check_same(plan)
+    with path.open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"Expected a search that is not running. Received {folder}, which is in use") from None
+        yield
 
 
 def check_same(plan: Plan) -> None:

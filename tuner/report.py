@@ -70,7 +70,8 @@ def _table(report: dict[str, Any], folder: Path) -> str:
     names = list(report["best"]["values"])
     lines = [f"{'trial':<7}{report['objective']:>12}{'seeds':>7}  " + "  ".join(names)]
     for row in report["trials"][:10]:
-        cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row["values"].values()]
+        values = [row["values"][name] for name in names]  # a trial of a worker has them in another order
+        cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
         cells = [cell.ljust(len(name)) for cell, name in zip(cells, names, strict=True)]
         lines.append(f"{row['trial']:<7}{row['mean']:>12.4f}{len(row['scores']):>7}  " + "  ".join(cells))
     lines.append(f"\nThe search saw {report['labels_seen']} labels, all of them yours, and no test label.")

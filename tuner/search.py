@@ -28,7 +28,8 @@ class Search(base_tuner.BaseTuner):
         if self._is_worker():
             self.oracle = Client(oracle)
         self.oracle.verbose = 0
-        self.save()  # Keras Tuner reloads a search only if this file is there
+        if not Path(self._get_tuner_fname()).exists():
+            self.save()  # Keras Tuner reloads a search only if this file is there
 
     def run_trial(self, trial: Any) -> dict[str, float]:
         """The scores of a trial. A divergence fails the trial; any other error is a mistake and ends the search."""
@@ -37,10 +38,13 @@ class Search(base_tuner.BaseTuner):
         epochs = values.pop("tuner/epochs", None)
         folder = self.folder / "trainings" / trial.trial_id
         before = values.pop("tuner/trial_id", None)
-        if before is not None and not self.judge.base.decay and not folder.exists():
-            shutil.copytree(self.folder / "trainings" / before, folder)  # hyperband goes on where that trial ended
         values = {name: value for name, value in values.items() if not name.startswith("tuner/")}
         try:
+            if before is not None and not self.judge.base.decay and not folder.exists():
+                partial = folder.with_name(f"{trial.trial_id}.partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                shutil.copytree(self.folder / "trainings" / before, partial)  # hyperband goes on where that one ended
+                partial.rename(folder)
             with self.oracle.beating(trial.trial_id) if self._is_worker() else contextlib.nullcontext():
                 scores = self.judge(values, folder, epochs=epochs)
         except ChiefLost:
@@ -56,14 +60,14 @@ class Search(base_tuner.BaseTuner):
 
     def on_trial_end(self, trial: Any) -> None:
         super().on_trial_end(trial)
-        print(outcome(self.oracle, trial.trial_id), flush=True)
+        print(outcome(self.oracle, trial.trial_id, trial.message), flush=True)
 
 
-def outcome(oracle: Any, trial_id: str) -> str:
-    """A line on a trial that has ended."""
+def outcome(oracle: Any, trial_id: str, message: str | None = None) -> str:
+    """A line on a trial that has ended; `message` where the oracle's protocol leaves it out."""
     trial = oracle.get_trial(trial_id)
     if trial.status != "COMPLETED":
-        return f"Trial {trial_id}: failed: " + (trial.message or "no message").strip().splitlines()[-1]
+        return f"Trial {trial_id}: failed: " + (trial.message or message or "no message").strip().splitlines()[-1]
     best, seconds = oracle.get_best_trials(1)[0], trial.metrics.get_best_value("seconds")
     return (
         f"Trial {trial_id}: {oracle.objective.name} {trial.score:.4f} in {seconds:.0f} s, "

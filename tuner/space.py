@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras_tuner
+import numpy as np
 
 from tfadgm.config import Config
 from tfadgm.errors import InputError
@@ -39,6 +40,11 @@ class Range:
         return f"{self.low:g} to {self.high:g}, {self.scale}"
 
 
+def in_float32(value: Any) -> Any:
+    """A float as exact as Keras Tuner's protocol; anything else as it is."""
+    return float(np.float32(value)) if isinstance(value, float) else value
+
+
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """One of a few values."""
@@ -53,7 +59,7 @@ class Choice:
         if all(isinstance(value, bool) for value in self.values):
             space.Boolean(name)  # a Choice would make them 0 and 1
         else:
-            space.Choice(name, list(self.values), ordered=False)
+            space.Choice(name, [in_float32(value) for value in self.values], ordered=False)
 
     def __str__(self) -> str:
         return ", ".join(json.dumps(value) for value in self.values)

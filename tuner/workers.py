@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -23,16 +25,24 @@ def take_role(flags: argparse.Namespace) -> None:
     """Lets Keras Tuner's three environment variables stand for --chief, --worker and --address.
 
     Raises:
-        InputError: if one of them is missing.
+        InputError: if one of them is missing, or roles, names or the address cannot be.
     """
     names = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
     role, host, port = (os.environ.pop(name, None) for name in names)
-    if role is None and host is None:
-        return
-    if not role or not host or not port:
-        raise InputError(f"Expected all of {', '.join(names)}. Received {role}, {host}, {port}")
-    flags.chief, flags.worker = "chief" in role, None if "chief" in role else role
-    flags.address = f"{host}:{port}"
+    if role is not None or host is not None:
+        if not role or not host or not port:
+            raise InputError(f"Expected all of {', '.join(names)}. Received {role}, {host}, {port}")
+        flags.chief, flags.worker = "chief" in role, None if "chief" in role else role
+        flags.address = f"{host}:{port}"
+    host, _, port = flags.address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise InputError(f"Expected the chief's address as HOST:PORT. Received: {flags.address}")
+    if flags.worker and (
+        not re.fullmatch(r"[\w-]+", flags.worker) or "chief" in flags.worker or flags.worker == "oracle"
+    ):
+        raise InputError(f"Expected a worker's name of letters and digits, without chief. Received: {flags.worker}")
+    if flags.workers > 1 and (flags.chief or flags.worker):
+        raise InputError("Expected --workers without --chief and --worker. Received both")
 
 
 def work(flags: argparse.Namespace) -> None:
@@ -41,9 +51,8 @@ def work(flags: argparse.Namespace) -> None:
     Raises:
         InputError: if no chief answers, or its search is another.
     """
+    logging.getLogger("tensorflow").setLevel("ERROR")  # every trial traces its own functions, which it would warn of
     host, _, port = flags.address.rpartition(":")
-    if not host or not port.isdigit():
-        raise InputError(f"Expected the chief's address as HOST:PORT. Received: {flags.address}")
     os.environ |= {
         "KERASTUNER_TUNER_ID": flags.worker, "KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port,
     }  # fmt: skip
@@ -87,7 +96,7 @@ class Workers:
     def look(self, chief: Chief) -> None:
         """Replaces workers that were killed. Raises TrainingError if one has failed."""
         for name, process in self.processes.items():
-            if process.exitcode is None or process.exitcode == 0:
+            if process.exitcode is None or process.exitcode == 0 or chief.stop_triggered:
                 continue
             if process.exitcode > 0 or name not in chief.heard:
                 raise TrainingError(f"Expected {name} to work. Received its end with exit status {process.exitcode}")

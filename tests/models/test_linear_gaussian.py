@@ -73,7 +73,10 @@ def test_a_wrong_posterior_costs_its_divergence():
     assert (before - after).mean() == pytest.approx(shift**2 / (2 * variance), rel=0.05)
 
 
-@pytest.mark.parametrize("kind", ["ADGM", "M2", "SDGM"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("kind", ["ADGM", pytest.param("M2", marks=SLOW), pytest.param("SDGM", marks=SLOW)])
 def test_a_fitted_bound_comes_close_to_the_evidence(kind):
     """The mean bound on fresh points is below the mean evidence and within 0.05 nats of it."""
     keras.utils.set_random_seed(0)

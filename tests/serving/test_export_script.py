@@ -21,6 +21,7 @@ def finish(process: subprocess.Popen) -> tuple[int, str, str]:
     return process.returncode, printed, errors
 
 
+@pytest.mark.slow
 def test_two_exports_at_once_become_two_versions_named_after_the_run(tmp_path, run_dir):
     processes = [start(run_dir, "--output", tmp_path / "models", "--samples", 4) for _ in range(2)]
     for process in processes:

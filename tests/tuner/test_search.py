@@ -13,11 +13,12 @@ import pytest
 
 from tfadgm.cli import exit_status
 from tfadgm.config import Config
-from tfadgm.errors import TrainingError
+from tfadgm.errors import InputError, TrainingError
 from tuner import __main__ as script
 from tuner.oracles import make_oracle, save_json
+from tuner.plan import make_plan, open_folder
 from tuner.search import Search
-from tuner.space import Range, search_space, table
+from tuner.space import Choice, Range, search_space, table
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--dataset", "moons", "--epochs", "1", "--objective", "bound", "--finalists", "1", "--finalist-seeds", "1"]
@@ -211,6 +212,41 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": 1}
 
 
+def test_bayesian_trials_learn_from_earlier_ones(tmp_path):
+    """A third of them are random; the rest come closer to the best step size."""
+    found = {
+        name: list(search(tmp_path / name, Scores(), name, trials=9).trials.values()) for name in ("random", "bayesian")
+    }
+    values = {name: [trial.hyperparameters.values for trial in trials] for name, trials in found.items()}
+    assert values["bayesian"][:3] == values["random"][:3]
+    assert all(one != other for one, other in zip(values["bayesian"][3:], values["random"][3:], strict=True))
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian"])
+def test_values_that_float32_does_not_hold_are_chosen_from_too(tmp_path, algorithm):
+    space = {"labeled_weight": Choice((0.1, 0.3)), "learning_rate": Range(1e-5, 1e-1, "log")}
+    oracle = make_oracle(algorithm, "bound", space, 6, 1, 0)
+    Search(oracle, Scores(), tmp_path).search()
+    found = {trial.hyperparameters.values["labeled_weight"] for trial in oracle.trials.values()}
+    assert found <= {float(np.float32(0.1)), float(np.float32(0.3))}
+
+
+def test_a_space_of_two_values_ends_after_two_trials(tmp_path):
+    oracle = make_oracle("random", "bound", {"learning_rate": Choice((0.1, 0.3))}, 6, 1, 0)
+    Search(oracle, Scores(), tmp_path).search()
+    assert len(oracle.trials) == 2
+
+
+def test_a_folder_is_for_one_process(tmp_path):
+    flags = script.make_parser().parse_args(["--dataset", "moons", "--directory", str(tmp_path / "search")])
+    plan = make_plan(flags)
+    first, second = open_folder(plan, False), open_folder(plan, True)
+    with first, pytest.raises(InputError, match="Expected a search that is not running"):
+        second.__enter__()
+    with open_folder(plan, True):
+        pass
+
+
 def test_hyperband_gives_more_epochs_to_fewer_trials(tmp_path):
     given = []
 
@@ -289,7 +325,7 @@ def test_folders_that_are_not_this_search(tmp_path, monkeypatch, capsys, prepare
 
 def test_what_stands_for_a_field_can_be_fixed_too():
     flags = script.make_parser().parse_args(["--dataset", "moons", "--fix", "width=64", "--fix", "alpha_scale=2"])
-    plan = script.make_plan(flags)
+    plan = make_plan(flags)
     oracle = make_oracle("random", "bound", plan.space, 1, 1, 0)
     values = oracle.populate_space("0")["values"]
     assert (values["width"], values["alpha_scale"]) == (64, 2)

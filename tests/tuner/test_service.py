@@ -34,20 +34,34 @@ def make_chief(folder: Path, trials: int = 3, expect: bool = False) -> Chief:
     return Chief(make_search(folder, Scores(), trials=trials).oracle, expect)
 
 
-def ask(chief: Chief, worker: str):
-    return chief.CreateTrial(protos.get_service().CreateTrialRequest(tuner_id=worker), None).trial
+def context(process: str = "first") -> SimpleNamespace:
+    return SimpleNamespace(invocation_metadata=lambda: (("process", process),))
+
+
+def ask(chief: Chief, worker: str, process: str = "first"):
+    return chief.CreateTrial(protos.get_service().CreateTrialRequest(tuner_id=worker), context(process)).trial
 
 
 def beat(chief: Chief, trial) -> None:
-    chief.GetTrial(protos.get_service().GetTrialRequest(trial_id=trial.trial_id), None)
+    chief.GetTrial(protos.get_service().GetTrialRequest(trial_id=trial.trial_id), context())
 
 
 def end(chief: Chief, trial, score: float = 1.0) -> None:
     metrics = {"bound": score, "seconds": 1.0}
-    chief.UpdateTrial(protos.get_service().UpdateTrialRequest(trial_id=trial.trial_id, metrics=metrics), None)
+    request = protos.get_service().UpdateTrialRequest(trial_id=trial.trial_id, metrics=metrics)
+    chief.UpdateTrial(request, context())
     trial.status = protos.get_proto().TrialStatus.COMPLETED
-    request = protos.get_service().EndTrialRequest(trial=trial)
-    chief.EndTrial(request, SimpleNamespace(invocation_metadata=lambda: ()))
+    chief.EndTrial(protos.get_service().EndTrialRequest(trial=trial), context())
+
+
+def wait(chief: Chief, clock: list[float], seconds: float, *beating) -> bool:
+    """Lets time pass as it does for a chief that looks around; `beating` trials are heard of."""
+    for _ in range(int(seconds)):
+        clock[0] += 1
+        for trial in beating:
+            beat(chief, trial)
+        over = chief.over()
+    return over
 
 
 def statuses(chief: Chief) -> list[str]:
@@ -61,19 +75,23 @@ def is_status(trial, name: str) -> bool:
 def test_the_trial_of_a_silent_worker_goes_to_another(tmp_path, clock):
     chief = make_chief(tmp_path)
     lost, kept = ask(chief, "worker1"), ask(chief, "worker2")
-    clock[0] = LEASE - 1
-    beat(chief, kept)
-    clock[0] = LEASE + 1
-    assert not chief.over()
+    assert not wait(chief, clock, LEASE + 2, kept)
     end(chief, kept)
     assert ask(chief, "worker2").trial_id == lost.trial_id
+
+
+def test_a_chief_that_has_slept_blames_nobody(tmp_path, clock):
+    chief = make_chief(tmp_path)
+    held = ask(chief, "worker1")
+    clock[0] += 10 * LEASE
+    chief.over()
+    assert ask(chief, "worker2").trial_id != held.trial_id
 
 
 def test_a_worker_that_was_thought_lost_may_end_its_trial(tmp_path, clock):
     chief = make_chief(tmp_path, trials=1)
     trial = ask(chief, "worker1")
-    clock[0] = LEASE + 1
-    chief.over()
+    wait(chief, clock, LEASE + 2)
     end(chief, trial)
     assert statuses(chief) == ["COMPLETED"]
     assert is_status(ask(chief, "worker2"), "STOPPED")
@@ -82,8 +100,7 @@ def test_a_worker_that_was_thought_lost_may_end_its_trial(tmp_path, clock):
 def test_the_first_end_of_a_trial_counts(tmp_path, clock):
     chief = make_chief(tmp_path, trials=1)
     first = ask(chief, "worker1")
-    clock[0] = LEASE + 1
-    chief.over()
+    wait(chief, clock, LEASE + 2)
     second = ask(chief, "worker2")
     end(chief, second, 1.0)
     end(chief, first, 2.0)
@@ -91,15 +108,16 @@ def test_the_first_end_of_a_trial_counts(tmp_path, clock):
     assert chief.oracle.end_order == [first.trial_id]
 
 
-def test_a_trial_that_loses_its_workers_twice_has_failed(tmp_path):
+def test_a_trial_that_loses_its_workers_twice_has_failed(tmp_path, capsys):
     chief = make_chief(tmp_path, trials=2)
     first = ask(chief, "worker1")
-    assert ask(chief, "worker1").trial_id == first.trial_id  # started anew
-    second = ask(chief, "worker1")
+    assert ask(chief, "worker1").trial_id == first.trial_id  # a call that was repeated
+    assert ask(chief, "worker1", "second").trial_id == first.trial_id
+    second = ask(chief, "worker1", "third")
     assert second.trial_id != first.trial_id
     end(chief, second)
     assert statuses(chief) == ["FAILED", "COMPLETED"]
-    assert chief.oracle.trials[first.trial_id].message == "its worker was started anew"
+    assert "Trial 0: failed: its worker was started anew" in capsys.readouterr().out
 
 
 def test_workers_wait_while_a_trial_may_be_lost(tmp_path, clock):
@@ -114,33 +132,68 @@ def test_workers_wait_while_a_trial_may_be_lost(tmp_path, clock):
     assert chief.over()
 
 
-def test_a_chief_does_not_wait_for_an_idle_worker_that_is_gone(tmp_path, clock):
+def test_a_draw_keeps_nobody_waiting(tmp_path, clock):
+    chief = make_chief(tmp_path)
+    held = ask(chief, "worker1")
+    answers = []
+
+    def draw(trial_id):
+        beat(chief, held)
+        answers.append(ask(chief, "worker3"))
+        return {"status": "RUNNING", "values": {"learning_rate": 0.5}}
+
+    chief.oracle.populate_space = draw
+    clock[0] = 5.0
+    ask(chief, "worker2")
+    assert is_status(answers[0], "IDLE")
+    assert chief.heard["worker1"] == chief.heard["worker3"] == 5.0
+
+
+def test_a_chief_does_not_wait_for_workers_that_are_gone(tmp_path, clock):
     chief = make_chief(tmp_path, trials=1)
     trial = ask(chief, "worker1")
     ask(chief, "worker2")
     end(chief, trial)
-    ask(chief, "worker1")
-    clock[0] = service.FAREWELL + 1
-    assert chief.over()
+    assert not chief.over()
+    assert wait(chief, clock, service.FAREWELL + 2)
+
+
+@pytest.mark.parametrize("algorithm", ["random", "hyperband"])
+def test_a_chief_that_is_started_after_the_last_trial_ends(tmp_path, clock, algorithm):
+    before = Chief(make_search(tmp_path, Scores(), algorithm, trials=1, epochs=1).oracle)
+    while not is_status(trial := ask(before, "worker1"), "STOPPED"):
+        end(before, trial)
+    chief = Chief(make_search(tmp_path, Scores(), algorithm, trials=1, epochs=1).oracle, expect=True)
+    assert not chief.over()
+    assert wait(chief, clock, service.FAREWELL + 2)
 
 
 @pytest.mark.parametrize("expect", [True, False])
-def test_a_new_chief_leaves_trials_with_workers_that_may_live(tmp_path, clock, expect):
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_a_new_chief_leaves_trials_with_workers_that_may_live(tmp_path, clock, expect, restarts):
     before = make_chief(tmp_path)
     held, done = ask(before, "worker1"), ask(before, "worker2")
     end(before, done)
-    chief = make_chief(tmp_path, expect=expect)
+    for _ in range(restarts):
+        chief = make_chief(tmp_path, expect=expect)
     other = ask(chief, "worker2")
     assert (other.trial_id == held.trial_id) != expect
     if expect:
-        clock[0] = LEASE - 1
-        beat(chief, held)
-        clock[0] = LEASE + 1
-        beat(chief, other)
-        chief.over()
+        wait(chief, clock, LEASE + 2, held, other)
         end(chief, held)
         end(chief, other)
         assert statuses(chief) == ["COMPLETED"] * 3
+
+
+@pytest.mark.parametrize("expect", [True, False])
+def test_a_lost_trial_is_not_given_twice_by_a_new_chief(tmp_path, expect):
+    before = make_chief(tmp_path)
+    lost, _ = ask(before, "worker1"), ask(before, "worker2")
+    before.lose("worker1", "was killed")
+    chief = make_chief(tmp_path, expect=expect)
+    given = [ask(chief, name).trial_id for name in ("worker3", "worker4")]
+    assert given.count(lost.trial_id) == 1
+    assert len(set(given)) == 2
 
 
 @pytest.fixture
@@ -270,10 +323,21 @@ def test_half_an_environment_is_refused(monkeypatch):
         workers.take_role(script.make_parser().parse_args([]))
 
 
-@pytest.mark.parametrize("address", ["7077", "host:", "host:name"])
-def test_an_address_that_is_none_is_refused(address):
-    with pytest.raises(InputError, match="Expected the chief's address as HOST:PORT. Received: " + address):
-        workers.work(argparse.Namespace(address=address))
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--address", "7077"], "Expected the chief's address as HOST:PORT. Received: 7077"),
+        (["--address", "host:name"], "Expected the chief's address as HOST:PORT"),
+        (["--address", "host:99999"], "Expected the chief's address as HOST:PORT"),
+        (["--worker", "chief"], "Expected a worker's name of letters and digits, without chief"),
+        (["--worker", "1/2"], "Expected a worker's name of letters and digits"),
+        (["--worker", "1", "--workers", "2"], "Expected --workers without --chief and --worker"),
+        (["--chief", "--workers", "2"], "Expected --workers without --chief and --worker"),
+    ],
+)
+def test_roles_that_cannot_be_are_refused(flags, message):
+    with pytest.raises(InputError, match=message):
+        workers.take_role(script.make_parser().parse_args(flags))
 
 
 def test_a_worker_that_fails_ends_the_search(tmp_path, monkeypatch):
@@ -291,6 +355,8 @@ def test_a_worker_that_fails_ends_the_search(tmp_path, monkeypatch):
     pool.processes = {"worker1": SimpleNamespace(exitcode=1)}
     with pytest.raises(TrainingError, match="Expected worker1 to work. Received its end with exit status 1"):
         pool.look(chief)
+    chief.stop_triggered = True
+    pool.look(chief)  # how a worker ends after the last trial matters to nobody
 
 
 def ongoing(folder: Path) -> dict[str, str]:
