@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.serving.conftest import NAMES
 
 ROOT = Path(__file__).parents[2]
