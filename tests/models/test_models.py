@@ -158,6 +158,18 @@ def test_labels_without_a_class_are_not_generated(kind):
 
 
 @ALL
+def test_analogies_keep_the_style_and_change_the_class(kind, x, y):
+    """Each is decoded from the style of its own row, whatever stands beside it."""
+    model = randomise(make_model(kind))
+    found = model.analogies(x, y).numpy()
+    assert found.shape == (5, CLASSES, 2, 3)
+    np.testing.assert_allclose(model.analogies(x[2:3], y[2:3]).numpy()[0], found[2], atol=1e-5)
+    z = model.infer_style(model.scaling(x), tf.one_hot(y, CLASSES))
+    own = model.decode(z, tf.one_hot(y, CLASSES), tf.zeros([5, model.auxiliary_units]))
+    np.testing.assert_allclose(found[np.arange(5), y].reshape(5, 6), own, atol=1e-5)
+
+
+@ALL
 def test_evaluate_counts_errors(kind, x, y):
     model = randomise(make_model(kind))
     model.compile(optimizer="adam")

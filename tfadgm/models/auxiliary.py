@@ -15,6 +15,7 @@ class AuxiliaryModel(SemiSupervisedModel):
 
     q_a_x: Conditional
     q_y_ax: Conditional
+    q_z_axy: Conditional
 
     def infer_auxiliary(self, x: tf.Tensor, sweep: Sweep) -> tuple[tf.Tensor, tf.Tensor]:
         q_a = self.q_a_x.distribution(x, statistics=sweep.statistics)
@@ -23,6 +24,9 @@ class AuxiliaryModel(SemiSupervisedModel):
 
     def class_logits(self, x: tf.Tensor, a: tf.Tensor, sweep: Sweep) -> tf.Tensor:
         return self.q_y_ax(a, x, statistics=sweep.statistics)
+
+    def infer_style(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        return self.q_z_axy.distribution(self.q_a_x.distribution(x).mean(), x, y).mean()
 
     def embed(self, x: tf.Tensor) -> tf.Tensor:
         """The mean of q(a|x), [B, A]; x [B, *features] in the units of the data."""

@@ -48,5 +48,8 @@ class M2(SemiSupervisedModel):
         at = z if sweep.at_sample else None
         return class_bound(log_p_x, self.log_p_y, q_z, kl_weight=sweep.kl_weight, z=at)
 
+    def infer_style(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        return self.q_z_xy.distribution(x, y).mean()
+
     def decode(self, z: tf.Tensor, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         return self.p_x_zy.distribution(z, y).mean()

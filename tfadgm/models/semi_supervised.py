@@ -81,6 +81,10 @@ class SemiSupervisedModel(GenerativeModel):
         """Mean of p(x|.) given z [B, Z], y [B, C] and the noise of a [B, A]; scaled, [B, D]."""
         raise NotImplementedError
 
+    def infer_style(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """The mean of q(z|.) given y [B, C], and a at its mean; [B, Z]."""
+        raise NotImplementedError
+
     # The bounds.
 
     def labeled_bound(self, x: Any, y: Any, *, seed: Any = None, statistics: Statistics = "average") -> tf.Tensor:
@@ -230,6 +234,17 @@ class SemiSupervisedModel(GenerativeModel):
             raise ValueError(f"Expected labels from 0 to {self.classes - 1}. Received: {label.numpy()}")
         sweep = drawn_sweep(seed, 1, tf.shape(label)[0], (self.auxiliary_units, self.latent_units))
         return self.scaling.invert(self.decode(sweep.noise_z[0], tf.one_hot(label, self.classes), sweep.noise_a[0]))
+
+    def analogies(self, x: Any, label: Any) -> tf.Tensor:
+        """Every class in the style of examples x [B, *features] of classes `label` [B]; [B, C, *features]."""
+        rows = self.scaling(x)
+        z = self.infer_style(rows, tf.one_hot(label, self.classes))
+        still = tf.zeros([tf.shape(rows)[0], self.auxiliary_units])
+        by_class = [
+            self.scaling.invert(self.decode(z, tf.broadcast_to(y, [tf.shape(rows)[0], self.classes]), still))
+            for y in tf.eye(self.classes)
+        ]
+        return tf.stack(by_class, 1)
 
     # Construction.
 

@@ -8,16 +8,28 @@ from pathlib import Path
 
 from tfadgm.cli import Parser, exit_status
 
-NAMES = {"fig1a": "distributions in the plane, fitted with and without an auxiliary variable"}
+NAMES = {
+    "fig1a": "distributions in the plane, fitted with and without an auxiliary variable",
+    "fig1b-d": "half-moons from six labels",
+    "fig2": "the auxiliary variable of an SDGM with 100 labels of MNIST",
+    "samples": "its conditional samples and analogies",
+}
 
 
 def main() -> None:
     parser = Parser(prog="python -m tfadgm.reproduce", description=__doc__)
     parser.add_argument("name", choices=NAMES, help="; ".join(f"{name}: {text}" for name, text in NAMES.items()))
     parser.add_argument("--output", type=Path, default=Path("reproduced"), help="folder (default: reproduced)")
-    parser.add_argument("--seeds", type=int, default=20, help="how many runs of each fit (default: 20)")
+    parser.add_argument("--run-dir", type=Path, help="a run to draw (default: made in the folder, and kept)")
+    parser.add_argument("--seeds", type=int, default=20, help="of fig1a: how many runs of each fit (default: 20)")
     flags = parser.parse_args()
-    importlib.import_module(f"tfadgm.reproduce.{flags.name}").reproduce(flags.output, flags.seeds)
+    command = importlib.import_module(f"tfadgm.reproduce.{flags.name.replace('-', '')}").reproduce
+    flags.output.mkdir(parents=True, exist_ok=True)
+    if flags.name == "fig1a":
+        command(flags.output, flags.seeds)
+    else:
+        command(flags.output, flags.run_dir)
+    print(f"{flags.name}: {flags.output}/{flags.name.replace('-', '')}.png, .pdf and .json")
 
 
 if __name__ == "__main__":

@@ -6,19 +6,14 @@ below log Z, which is known by a sum over a grid; the gap is the divergence of q
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from tfadgm.potentials import BOX, ENERGIES, GRID, SIDES, STEPS, Fit, fitted, grid, log_normaliser, side_share
-from tfadgm.training import write_text
+from tfadgm.reproduce.common import save
 
 AUXILIARY_UNITS = 4
 POINTS = 100_000  # of q, for a bound and a share
@@ -51,11 +46,8 @@ def reproduce(output: Path, seeds: int, steps: int = STEPS) -> dict[str, Any]:
             print(f"{name} {kind}: gap {told[kind]['median_gap']:.3f} nats, both modes in "
                   f"{told[kind]['share_of_runs_that_find_both']:.0%} of {seeds} runs", flush=True)  # fmt: skip
         result["energies"][name] = told
-    write_text(output / "fig1a.json", json.dumps(result, indent=1) + "\n")
     _draw(pictures, result)
-    for ending in ("png", "pdf"):
-        plt.savefig(output / f"fig1a.{ending}", dpi=200)
-    plt.close("all")
+    save(output, "fig1a", result)
     return result
 
 

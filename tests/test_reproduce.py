@@ -1,0 +1,87 @@
+"""Pictures and numbers of the paper, from tiny runs; the 2D distributions have a file of their own."""
+
+import dataclasses
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from tfadgm import runs
+from tfadgm.cli import exit_status
+from tfadgm.config import Config
+from tfadgm.data.sources import digits
+from tfadgm.errors import InputError
+from tfadgm.reproduce import __main__ as script
+from tfadgm.reproduce import common, fig1bd, fig2, samples
+from tfadgm.reproduce.common import principal_components, trained
+from tfadgm.reproduce.fig1bd import separation
+
+TINY = {
+    "epochs": 1,
+    "hidden_units": (8,),
+    "latent_units": 2,
+    "auxiliary_units": 3,
+    "unlabeled_batch": 400,
+    "xla": False,
+}
+
+
+def files(name: str) -> set[str]:
+    return {f"{name}.png", f"{name}.pdf", f"{name}.json"}
+
+
+def test_principal_components_have_the_variance_of_their_directions():
+    generator = np.random.default_rng(0)
+    basis = np.linalg.qr(generator.normal(size=[4, 4]))[0]
+    points = 5 + (generator.normal(size=[20_000, 4]) * [3, 2, 1, 0]) @ basis.T
+    coordinates, shares = principal_components(points)
+    np.testing.assert_allclose(coordinates.var(0), [9, 4], rtol=0.05)
+    np.testing.assert_allclose(shares, [9 / 14, 4 / 14], atol=0.01)
+
+
+def test_separation_counts_deviations_within_classes():
+    generator = np.random.default_rng(0)
+    y = generator.integers(0, 2, 20_000)
+    points = generator.normal(size=[20_000, 2]) * [2, 7] + np.stack([6 * y, 0 * y], 1)
+    assert separation(points, y) == pytest.approx(3, rel=0.05)
+
+
+def test_the_moons_come_with_their_numbers(tmp_path):
+    numbers = fig1bd.reproduce(tmp_path, **TINY)
+    assert {path.name for path in tmp_path.iterdir()} == files("fig1bd") | {"moons"}
+    assert json.loads((tmp_path / "fig1bd.json").read_text()) == numbers
+    assert len(numbers["labeled_points"]) == 6
+    assert 0 < numbers["test_error"] < 100
+
+
+@pytest.fixture
+def few_digits(monkeypatch) -> None:
+    """In the place of MNIST."""
+    whole = digits()
+    few = dataclasses.replace(whole, x=whole.x[:400], y=whole.y[:400])
+    for module in (runs, common):
+        monkeypatch.setattr(module, "load_dataset", lambda *_: few)
+
+
+def test_the_auxiliary_space_and_samples_share_a_run(tmp_path, few_digits):
+    numbers = fig2.reproduce(tmp_path, **TINY)
+    before = (tmp_path / "mnist" / "report.json").stat().st_mtime_ns
+    found = samples.reproduce(tmp_path)
+    assert (tmp_path / "mnist" / "report.json").stat().st_mtime_ns == before
+    assert {path.name for path in tmp_path.iterdir()} == files("fig2") | files("samples") | {"mnist"}
+    assert sum(numbers["variance_of_a_along_its_components"]) <= 1
+    assert len(numbers["medians"]) == 10
+    assert 0 <= found["samples_that_are_what_was_asked_for"] <= 1
+
+
+def test_a_run_of_something_else_is_refused(tmp_path):
+    trained(Config.for_dataset("digits", labels=20, **TINY), tmp_path)
+    with pytest.raises(InputError, match="Expected a run of sdgm on mnist. Received .*, of sdgm on digits"):
+        trained(Config.for_dataset("mnist"), tmp_path)
+
+
+def test_an_unknown_name_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["reproduce", "fig9"])
+    assert exit_status("tfadgm.reproduce", script.main) == 2
+    assert capsys.readouterr().err.startswith("tfadgm.reproduce: Expected flags as in --help. Received: argument name")

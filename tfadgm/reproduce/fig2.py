@@ -1,0 +1,49 @@
+"""Figure 2: the auxiliary variable of an SDGM that has seen 100 labels of MNIST, along its principal components."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tfadgm.config import Config
+from tfadgm.reproduce.common import principal_components, save, trained
+
+SHOWN = 3000
+
+
+def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict[str, Any]:
+    """Writes fig2.png, .pdf and .json into `output`; the run is `run_dir`, by default made in `output`."""
+    config = Config.for_dataset("mnist", **choices)
+    model, dataset, report = trained(config, run_dir or output / "mnist")
+    a = np.concatenate(
+        [np.asarray(model.embed(dataset.x_test[i : i + 1000])) for i in range(0, len(dataset.x_test), 1000)]
+    )
+    components, shares = principal_components(a)
+    _, axis = plt.subplots(figsize=(7, 5.6), layout="constrained")
+    colours = plt.get_cmap("tab10")
+    for index, name in enumerate(dataset.class_names):
+        own = components[:SHOWN][dataset.y_test[:SHOWN] == index]
+        axis.scatter(*own.T, s=4, color=colours(index % 10), alpha=0.6)
+        axis.annotate(name, np.median(own, 0), fontsize=14, weight="bold", ha="center", va="center",
+                      bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": colours(index % 10)})  # fmt: skip
+    axis.set(
+        xlabel=f"first principal component of a, {shares[0]:.0%} of its variance",
+        ylabel=f"second, {shares[1]:.0%}",
+        title=f"{report['model'].upper()}, {report['labels']} labels, test error {report['test_error']:.2f} %",
+    )
+    numbers = {
+        "model": report["model"],
+        "labels": report["labels"],
+        "seed": report["seed"],
+        "test_error": report["test_error"],
+        "variance_of_a_along_its_components": shares,
+        "medians": {
+            name: np.median(components[dataset.y_test == index], 0).round(3).tolist()
+            for index, name in enumerate(dataset.class_names)
+        },
+    }
+    save(output, "fig2", numbers)
+    return numbers
