@@ -39,7 +39,9 @@ def layers_of(model: str) -> int:
 
 
 @pytest.mark.parametrize("model", DENSITY)
-def test_a_run_without_labels(tmp_path, capsys, model):
+def test_a_run_without_labels(tmp_path, capsys, monkeypatch, model):
+    if model != "avae":
+        monkeypatch.setattr(runs.figures, "draw_all", lambda folder, *_: folder.mkdir())
     config = Config.for_dataset("digits", model=model, stochastic_layers=layers_of(model), **TINY)
     assert config.name == f"digits-{model}-{layers_of(model)}-0"
     report = run(config, tmp_path / "run")
@@ -49,9 +51,8 @@ def test_a_run_without_labels(tmp_path, capsys, model):
     assert report["test_bound"] < report["test_log_likelihood"] < 0
     assert report["test_log_likelihood_standard_error"] > 0
     assert "test_error" not in report
-    assert {path.name for path in (tmp_path / "run" / "figures").iterdir()} == {
-        "curves.png", "samples.png", "reconstructions.png",
-    }  # fmt: skip
+    drawn = {"curves.png", "samples.png", "reconstructions.png"} if model == "avae" else set()
+    assert {path.name for path in (tmp_path / "run" / "figures").iterdir()} == drawn
     header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
     assert header == "epoch,seconds,bound,loss,test_bound"
     assert "log p(x), 7 importance samples" in format_report(report)

@@ -1,19 +1,22 @@
 """train.py as a user runs it: the whole run, kill and resume, and every kind of bad input."""
 
+import contextlib
+import io
 import json
-import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+
+import train
+from tfadgm.cli import exit_status
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -193,37 +196,25 @@ BAD: dict[str, tuple[Callable[[Path], list], str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def refusals(tmp_path_factory) -> dict[str, tuple[int, str, Path]]:
-    """Every bad input, run by the script, a few at a time."""
-
-    def refuse(name: str) -> tuple[int, str, Path]:
-        folder = tmp_path_factory.mktemp("bad")
-        process = start(*BAD[name][0](folder), "--run-dir", folder / "run")
-        _, errors = process.communicate()
-        return process.returncode, errors, folder / "run"
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(BAD, pool.map(refuse, BAD), strict=True))
+def refused(*flags: object) -> str:
+    """The one line that the script writes, here without a process of its own."""
+    errors = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors):
+        patch.setattr(sys, "argv", ["train.py", *map(str, flags)])
+        status = exit_status("train.py", train.main)
+    assert status == 2, errors.getvalue()
+    assert len(errors.getvalue().splitlines()) == 1
+    return errors.getvalue()
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_gets_one_line_and_leaves_nothing(refusals, name):
-    status, errors, run = refusals[name]
-    assert status == 2
-    assert len(errors.splitlines()) == 1
+def test_bad_input_gets_one_line_and_leaves_nothing(tmp_path, name):
+    flags, message = BAD[name]
+    errors = refused(*flags(tmp_path), "--run-dir", tmp_path / "run")
     assert errors.startswith("train.py: Expected ")
     assert "Received" in errors
-    assert BAD[name][1] in errors
-    assert not run.exists()
-
-
-def refused(*flags: object, **options) -> str:
-    process = start(*flags, **options)
-    _, errors = process.communicate()
-    assert process.returncode == 2, errors
-    assert len(errors.splitlines()) == 1
-    return errors
+    assert message in errors
+    assert not (tmp_path / "run").exists()
 
 
 def snapshot(folder: Path) -> dict[str, int]:
@@ -271,7 +262,10 @@ def small_files(size: int) -> Callable[[], None]:
 
 
 def test_a_full_disk_leaves_no_half_run(tmp_path):
-    errors = refused(*TINY, "--run-dir", tmp_path / "run", preexec_fn=small_files(20_000))
+    process = start(*TINY, "--run-dir", tmp_path / "run", preexec_fn=small_files(20_000))
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert len(errors.splitlines()) == 1
     assert "Expected to write to" in errors
     assert not (tmp_path / "run").exists()
 
