@@ -33,12 +33,13 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
         "distance_of_the_classes_in_a": round(separation(a, dataset.y_test), 3),
         "distance_of_the_classes_in_x": round(separation(dataset.x_test, dataset.y_test), 3),
     }
-    _, (points, regions, auxiliary) = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
+    _, (points, regions, auxiliary) = plt.subplots(1, 3, figsize=(12.5, 3.8), layout="constrained")
     _draw_points(points, dataset)
     _draw_regions(regions, model, dataset, report["test_error"])
     for index, name in enumerate(dataset.class_names):
         own = components[:SHOWN][dataset.y_test[:SHOWN] == index]
         auxiliary.scatter(*own.T, s=3, color=COLOURS[index], label=name, alpha=0.6)
+    regions.get_figure().get_layout_engine().set(wspace=0.05)
     auxiliary.set(xlabel=f"first component of a, {shares[0]:.0%}", ylabel=f"second, {shares[1]:.0%}",
                   title="(d) mean of q(a|x), test points")  # fmt: skip
     auxiliary.legend(frameon=False)

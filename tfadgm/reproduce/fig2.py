@@ -9,9 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from tfadgm.config import Config
+from tfadgm.figures import COLOURS
 from tfadgm.reproduce.common import principal_components, save, trained
 
 SHOWN = 3000
+TEN_COLOURS = (*COLOURS[:7], "#882255", "#999999", "#000000")
 
 
 def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict[str, Any]:
@@ -23,12 +25,13 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
     )
     components, shares = principal_components(a)
     _, axis = plt.subplots(figsize=(7, 5.6), layout="constrained")
-    colours = plt.get_cmap("tab10")
     for index, name in enumerate(dataset.class_names):
-        own = components[:SHOWN][dataset.y_test[:SHOWN] == index]
-        axis.scatter(*own.T, s=4, color=colours(index % 10), alpha=0.6)
-        axis.annotate(name, np.median(own, 0), fontsize=14, weight="bold", ha="center", va="center",
-                      bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": colours(index % 10)})  # fmt: skip
+        own, colour = components[:SHOWN][dataset.y_test[:SHOWN] == index], TEN_COLOURS[index % 10]
+        axis.scatter(*own.T, s=22, linewidths=0.2, color=colour, marker=f"${name}$", alpha=0.8)
+        axis.annotate(
+            name, np.median(own, 0), fontsize=15, weight="bold", ha="center", va="center", zorder=3,
+            bbox={"boxstyle": "circle", "facecolor": "white", "edgecolor": colour, "linewidth": 2},
+        )  # fmt: skip
     axis.set(
         xlabel=f"first principal component of a, {shares[0]:.0%} of its variance",
         ylabel=f"second, {shares[1]:.0%}",

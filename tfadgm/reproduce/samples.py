@@ -38,7 +38,7 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
             model, analogies.reshape(-1, *styles.shape[1:]), np.tile(np.arange(dataset.classes), len(styles))
         ),
     }
-    figure = plt.figure(figsize=(12.4, 6.2))
+    figure = plt.figure(figsize=(0.6 * (EACH + dataset.classes + 3), 0.6 * dataset.classes + 0.5))
     left, right = figure.subfigures(1, 2, width_ratios=(EACH, dataset.classes + 1))
     left.suptitle("a class a row, styles drawn")
     right.suptitle("test image, then its style in every class")
@@ -55,6 +55,7 @@ def _agreement(model: Any, x: np.ndarray, asked: np.ndarray) -> float:
 
 def _grid(axes: np.ndarray, images: np.ndarray, x: np.ndarray) -> None:
     low, high = float(x.min()), float(x.max())
+    axes.flat[0].get_figure().subplots_adjust(left=0.03, right=0.97, bottom=0.02, top=0.92, wspace=0.06, hspace=0.06)
     axis: Axes
     for axis, image in zip(axes.flat, images, strict=True):
         axis.imshow(image.squeeze(), cmap="gray_r", vmin=low, vmax=high)
