@@ -138,10 +138,12 @@ def against_the_best(folder: Path) -> dict[str, float]:
 
 
 def commit() -> str:
-    """The commit that ran, marked where the tree differed from it."""
-    return subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    """The commit that ran, marked where the tree, but for results, differed from it."""
+    name, changed = (
+        subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        for command in (["rev-parse", "--short=12", "HEAD"], ["diff", "HEAD", "--name-only", "--", ".", ":!results"])
+    )
+    return name + "-dirty" * bool(changed)
 
 
 def machine() -> str:
