@@ -38,7 +38,7 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
     _draw_regions(regions, model, dataset, report["test_error"])
     for index, name in enumerate(dataset.class_names):
         own = components[:SHOWN][dataset.y_test[:SHOWN] == index]
-        auxiliary.scatter(*own.T, s=3, color=COLOURS[index], label=name, alpha=0.6)
+        auxiliary.scatter(own[:, 0], own[:, 1], s=3, color=COLOURS[index], label=name, alpha=0.6)
     regions.get_figure().get_layout_engine().set(wspace=0.05)
     auxiliary.set(xlabel=f"first component of a, {shares[0]:.0%}", ylabel=f"second, {shares[1]:.0%}",
                   title="(d) mean of q(a|x), test points")  # fmt: skip
@@ -57,10 +57,12 @@ def separation(points: np.ndarray, y: np.ndarray) -> float:
 
 
 def _draw_points(axis: Axes, dataset: Dataset) -> None:
-    axis.scatter(*dataset.x[:SHOWN].T, s=2, color="0.6", label="unlabeled")
+    axis.scatter(dataset.x[:SHOWN, 0], dataset.x[:SHOWN, 1], s=2, color="0.6", label="unlabeled")
     for index, name in enumerate(dataset.class_names):
         own = dataset.x[dataset.y == index]
-        axis.scatter(*own.T, s=60, color=COLOURS[index], edgecolor="black", label=f"labeled {name}", zorder=3)
+        axis.scatter(
+            own[:, 0], own[:, 1], s=60, color=COLOURS[index], edgecolor="black", label=f"labeled {name}", zorder=3
+        )
     axis.set(xlabel="$x_1$", ylabel="$x_2$", title="(b) six labels")
     axis.legend(frameon=False, fontsize=8)
 

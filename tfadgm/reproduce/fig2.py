@@ -27,7 +27,7 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
     _, axis = plt.subplots(figsize=(7, 5.6), layout="constrained")
     for index, name in enumerate(dataset.class_names):
         own, colour = components[:SHOWN][dataset.y_test[:SHOWN] == index], TEN_COLOURS[index % 10]
-        axis.scatter(*own.T, s=22, linewidths=0.2, color=colour, marker=f"${name}$", alpha=0.8)
+        axis.scatter(own[:, 0], own[:, 1], s=22, linewidths=0.2, color=colour, marker=f"${name}$", alpha=0.8)
         axis.annotate(
             name, np.median(own, 0), fontsize=15, weight="bold", ha="center", va="center", zorder=3,
             bbox={"boxstyle": "circle", "facecolor": "white", "edgecolor": colour, "linewidth": 2},

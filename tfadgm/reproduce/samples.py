@@ -39,7 +39,8 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
         ),
     }
     figure = plt.figure(figsize=(0.6 * (EACH + dataset.classes + 3), 0.6 * dataset.classes + 0.5))
-    left, right = figure.subfigures(1, 2, width_ratios=(EACH, dataset.classes + 1))
+    parts: np.ndarray = np.asarray(figure.subfigures(1, 2, width_ratios=(EACH, dataset.classes + 1)))
+    left, right = parts
     left.suptitle("a class a row, styles drawn")
     right.suptitle("test image, then its style in every class")
     _grid(left.subplots(dataset.classes, EACH), samples, dataset.x)
