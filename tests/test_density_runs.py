@@ -14,7 +14,7 @@ from tfadgm.config import DENSITY, Config
 from tfadgm.data.sources import digits
 from tfadgm.errors import InputError
 from tfadgm.evaluation import scores
-from tfadgm.likelihood import binarized
+from tfadgm.likelihood import drawn
 from tfadgm.runs import format_report, run
 from tfadgm.training import train
 
@@ -73,7 +73,7 @@ def test_the_watched_bound_is_that_of_binarised_points(few_points):
     from tfadgm.training import build_model
 
     model = build_model(Config.for_dataset("digits", model="vae", **TINY), few_points, 0)
-    x = binarized(model, few_points.x_test)
+    x = drawn(model, few_points.x_test)
     assert set(np.unique(x)) == {0, 16}
     found = scores(model, few_points.x_test, few_points.y_test)
     assert found == {"bound": pytest.approx(float(model.log_likelihood_bound(x).mean()))}
@@ -100,7 +100,7 @@ def test_the_command_estimates_every_point(tmp_path, monkeypatch, capsys, model)
     assert log_p.shape == (40,)
     assert told["log_likelihood"] == pytest.approx(log_p.mean())
     loaded = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
-    bound = loaded.log_likelihood_bound(binarized(loaded, digits().x_test[:40]))
+    bound = loaded.log_likelihood_bound(drawn(loaded, digits().x_test[:40]))
     assert bound.mean() < log_p.mean() < 0
 
 

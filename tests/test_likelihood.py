@@ -10,7 +10,7 @@ from tests.conftest import make_model, randomise
 from tests.models.test_linear_gaussian import COVARIANCE, LOADING, NOISE, draw, exact_m2, log_evidence
 from tfadgm import likelihood, models
 from tfadgm.errors import InputError
-from tfadgm.likelihood import binarized, log_likelihood, refit_statistics, summary
+from tfadgm.likelihood import drawn, log_likelihood, refit_statistics, summary
 
 SAMPLES = 5000
 
@@ -145,12 +145,12 @@ def test_test_points_are_binarised_once():
     grey = np.full([2000, 2, 3], 51, np.uint8)
     model = tfadgm.M2((2, 3), 2, hidden_units=(8,), latent_units=2)
     model.adapt(np.array([[[255, 0, 0], [0, 0, 0]]], np.uint8))
-    drawn = binarized(model, grey)
-    assert set(np.unique(drawn)) == {0, 255}
-    assert (drawn > 0).mean() == pytest.approx(0.2, abs=0.02)
-    np.testing.assert_array_equal(drawn, binarized(model, grey))
+    binary = drawn(model, grey)
+    assert set(np.unique(binary)) == {0, 255}
+    assert (binary > 0).mean() == pytest.approx(0.2, abs=0.02)
+    np.testing.assert_array_equal(binary, drawn(model, grey))
     model.binarize = False
-    assert binarized(model, grey) is grey
+    assert drawn(model, grey) is grey
 
 
 def test_statistics_are_those_of_one_pass():

@@ -16,14 +16,14 @@ from tfadgm.cli import Parser, exit_status
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
 from tfadgm.errors import InputError
-from tfadgm.likelihood import binarized, log_likelihood, summary
+from tfadgm.likelihood import drawn, log_likelihood, summary
 from tfadgm.models import DensityModel, Model, SemiSupervisedModel
 
 
 def scores(model: Model, x: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
     """What training watches on test points x [N, *features], y [N]; None where N is 0."""
     if isinstance(model, DensityModel):
-        return {"bound": float(model.log_likelihood_bound(binarized(model, x)).mean()) if len(x) else None}
+        return {"bound": float(model.log_likelihood_bound(drawn(model, x)).mean()) if len(x) else None}
     return classification_report(class_probabilities(model, x), y)
 
 
@@ -73,7 +73,7 @@ def main() -> None:
         if (value := getattr(flags, name)) is not None and value < 1:
             raise InputError(f"Expected {name} to be 1 or more. Received: {value}")
     model, x = _finished(flags.run_dir)
-    x = binarized(model, x)[: flags.points]
+    x = drawn(model, x)[: flags.points]
     path = flags.run_dir / f"log_likelihood-{flags.samples}.npz"
     bar = keras.utils.Progbar(len(x), unit_name="point") if sys.stdout.isatty() else None
     try:

@@ -141,17 +141,21 @@ def draw_reconstructions(model: DensityModel, dataset: Dataset) -> None:
 
 
 def _are_images(shape: tuple[int, ...]) -> bool:
-    return (len(shape) == 3 and shape[-1] in (1, 3)) or len(shape) == 2
+    return (len(shape) == 3 and shape[-1] in (1, 2, 3)) or len(shape) == 2
 
 
 def _image_grid(samples: np.ndarray, dataset: Dataset, names: tuple[str, ...] = ()) -> None:
-    images = samples[..., 0] if samples.ndim == 4 and samples.shape[-1] == 1 else samples
+    """Rows of images; two channels, of a pair of cameras, one below the other."""
+    channels = samples.shape[-1] if samples.ndim == 4 else 1
+    images = samples
+    if samples.ndim == 4 and channels < 3:
+        images = np.concatenate(np.moveaxis(samples, -1, 0), 1)
     low, high = float(dataset.x.min()), float(dataset.x.max())
     images = np.clip((images - low) / ((high - low) or 1.0), 0, 1)
-    rows = len(samples) // SAMPLES_PER_CLASS
-    figure, axes = plt.subplots(rows, SAMPLES_PER_CLASS, figsize=(0.62 * SAMPLES_PER_CLASS + 0.8, 0.62 * rows))
+    rows, height = len(samples) // SAMPLES_PER_CLASS, 2 if channels == 2 else 1
+    figure, axes = plt.subplots(rows, SAMPLES_PER_CLASS, figsize=(0.62 * SAMPLES_PER_CLASS + 0.8, 0.62 * rows * height))
     for axis, image in zip(axes.flat, images, strict=True):
-        axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+        axis.imshow(image, cmap="gray_r" if channels == 1 else "gray", vmin=0, vmax=1)
         axis.set(xticks=[], yticks=[])
     for axis, name in zip(axes[:, 0], names, strict=False):
         axis.set_ylabel(name, rotation=0, ha="right", va="center")

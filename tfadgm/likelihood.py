@@ -121,13 +121,19 @@ def summary(found: dict[str, np.ndarray]) -> dict[str, float]:
     }
 
 
-def binarized(model: Model, x: np.ndarray) -> np.ndarray:
-    """Test points as the likelihood takes them: one seeded draw of intensities in the units of the data."""
-    if model.likelihood != "bernoulli" or not model.binarize:
+def drawn(model: Model, x: np.ndarray) -> np.ndarray:
+    """Test points as the likelihood takes them, in the units of the data, by one seeded draw.
+
+    Intensities of a model that binarises become 0 or the largest, integers of one that dequantises are spread over
+    their unit.
+    """
+    if not (model.binarize or model.dequantize):
         return x
+    level = np.random.default_rng(0).random(x.shape, np.float32)
+    if model.dequantize:
+        return x + (level - 0.5)
     scale = model.scaling.scale.numpy().reshape(x.shape[1:])
-    drawn = np.random.default_rng(0).random(x.shape, np.float32) < x / scale
-    return (drawn * scale).astype(np.float32)
+    return ((level < x / scale) * scale).astype(np.float32)
 
 
 def refit_statistics(model: DensityModel, x: np.ndarray, batch: int = 256) -> None:

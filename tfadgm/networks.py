@@ -167,18 +167,21 @@ class Scaling(keras.layers.Layer):
         self.scale = self.add_weight(shape=[self.units], initializer="ones", trainable=False, name="scale")
 
     def adapt(self, x: np.ndarray, likelihood: str) -> None:
-        """Fits to x [N, *features]: Gaussian features to mean 0 and variance 1, Bernoulli ones into [0, 1]."""
-        rows = np.reshape(x, [len(x), self.units])
+        """Fits to x [N, *features]: Gaussian features to mean 0 and variance 1, Bernoulli ones into [0, 1].
+
+        Gaussian images [N, height, width, channels] are fitted by channel, other Gaussian features one by one.
+        """
         if likelihood == "bernoulli":
-            largest = max(1.0, float(rows.max()))
+            largest = max(1.0, float(x.max()))
             if x.dtype == np.uint8 and largest > 1:
                 largest = 255.0
-            shift, scale = np.zeros(self.units), np.full(self.units, largest)
+            shift, scale = np.zeros(()), np.full((), largest)
         else:
-            shift, scale = rows.mean(0, dtype=np.float64), rows.std(0, dtype=np.float64)
-            scale[scale <= 1e-6 * np.abs(shift)] = 1.0  # constant features
-        self.shift.assign(shift)
-        self.scale.assign(scale)
+            axes = (0, 1, 2) if x.ndim == 4 else 0
+            shift, scale = x.mean(axes, dtype=np.float64), x.std(axes, dtype=np.float64)
+            scale = np.where(scale <= 1e-6 * np.abs(shift), 1.0, scale)  # constant features
+        for weight, value in ((self.shift, shift), (self.scale, scale)):
+            weight.assign(np.broadcast_to(value, self.feature_shape).ravel())
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         rows = tf.reshape(tf.cast(x, tf.float32), [-1, self.units])

@@ -45,6 +45,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.Model:
         likelihood=dataset.likelihood if config.likelihood == "auto" else config.likelihood,
         draws=config.draws,
         binarize=config.binarize,
+        dequantize=config.dequantize,
         weight_prior=config.weight_prior / points,
         warm_up=config.warm_up * steps,
         clip_norm=config.clip_norm,

@@ -38,7 +38,7 @@ class Dataset:
 
 
 def load_dataset(name: str, data_dir: str | None = None, seed: int = 0) -> Dataset:
-    """The data set called `name`: digits, moons, mnist or the path of an .npz file.
+    """The data set called `name`, one of `tfadgm.config.DATASETS` or the path of an .npz file.
 
     Raises:
         InputError: if the data is absent, unreadable or not usable.
@@ -47,8 +47,9 @@ def load_dataset(name: str, data_dir: str | None = None, seed: int = 0) -> Datas
         return digits()
     if name == "moons":
         return moons(seed)
-    if name == "mnist":
-        return mnist(data_dir)
+    of_tfds = {"mnist": mnist, "svhn_cropped": svhn_cropped, "smallnorb": smallnorb}
+    if name in of_tfds:
+        return of_tfds[name](data_dir)
     return own_arrays(Path(name))
 
 
@@ -89,18 +90,53 @@ def draw_moons(points: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def mnist(data_dir: str | None = None) -> Dataset:
     """MNIST (LeCun et al. 1998) through TensorFlow Datasets: 60,000 + 10,000 images, uint8 [28, 28, 1]."""
+    train, test = _of_tfds("mnist", data_dir)
+    return Dataset(train["image"], train["label"], test["image"], test["label"], _numbered(10), "bernoulli")
+
+
+def svhn_cropped(data_dir: str | None = None) -> Dataset:
+    """SVHN (Netzer et al. 2011) through TensorFlow Datasets: 73,257 + 26,032 images, uint8 [32, 32, 3]."""
+    train, test = _of_tfds("svhn_cropped", data_dir)
+    return Dataset(train["image"], train["label"], test["image"], test["label"], _numbered(10), "gaussian")
+
+
+NORB_CLASSES = ("animal", "human", "airplane", "truck", "car")
+
+
+def smallnorb(data_dir: str | None = None) -> Dataset:
+    """Small NORB (LeCun et al. 2004) through TensorFlow Datasets: 24,300 + 24,300 pairs, uint8 [32, 32, 2].
+
+    Each camera is a channel; a pixel is the mean of 3 x 3 pixels, to the nearest level.
+    """
+    train, test = _of_tfds("smallnorb", data_dir)
+    pairs = [np.concatenate([_third(part["image"]), _third(part["image2"])], -1) for part in (train, test)]
+    return Dataset(pairs[0], train["label_category"], pairs[1], test["label_category"], NORB_CLASSES, "gaussian")
+
+
+def _third(images: np.ndarray) -> np.ndarray:
+    """uint8 [N, 3 H, 3 W, C] at a third of the height and width."""
+    count, height, width, channels = images.shape
+    blocks = images.reshape(count, height // 3, 3, width // 3, 3, channels)
+    return np.rint(blocks.mean((2, 4), dtype=np.float32)).astype(np.uint8)
+
+
+def _of_tfds(name: str, data_dir: str | None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The training and the test part of a data set of TensorFlow Datasets, whole, by feature."""
     import tensorflow_datasets as tfds
 
     try:
-        (x, y), (x_test, y_test) = tfds.as_numpy(
-            tfds.load("mnist", split=["train", "test"], data_dir=data_dir, batch_size=-1, as_supervised=True)
-        )
+        parts = tfds.load(name, split=["train", "test"], data_dir=data_dir, batch_size=1000)
+        train, test = (list(tfds.as_numpy(part)) for part in parts)
     except Exception as error:  # TFDS raises whatever its download or its reader met
         raise InputError(
-            "Expected MNIST from TensorFlow Datasets: a network, or a prepared copy named by --data-dir or "
+            f"Expected {name} from TensorFlow Datasets: a network, or a prepared copy named by --data-dir or "
             f"TFDS_DATA_DIR. Received: {type(error).__name__}: {str(error).splitlines()[0]}"
         ) from error
-    return Dataset(x, y, x_test, y_test, _numbered(10), "bernoulli")
+    return _joined(train), _joined(test)
+
+
+def _joined(batches: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {feature: np.concatenate([batch[feature] for batch in batches]) for feature in batches[0]}
 
 
 def own_arrays(path: Path) -> Dataset:

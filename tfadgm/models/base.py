@@ -28,6 +28,7 @@ class GenerativeModel(keras.Model):
         likelihood: "bernoulli" (features in [0, 1] after scaling) or "gaussian".
         draws: binary draws that a Bernoulli feature stands for; each counts in the likelihood.
         binarize: draw them afresh every training step; otherwise features enter as the mean of their draws.
+        dequantize: spread integer Gaussian features over their unit, afresh every training step (Theis et al. 2016).
         samples: samples S of a and z per example in training.
         prediction_samples: samples over which a prediction averages.
         weight_prior: weight of log N(W; 0, 1); 1 / N for N training points.
@@ -51,6 +52,7 @@ class GenerativeModel(keras.Model):
         likelihood: str = "bernoulli",
         draws: int = 1,
         binarize: bool = True,
+        dequantize: bool = False,
         samples: int = 1,
         prediction_samples: int = 16,
         weight_prior: float = 0.0,
@@ -66,7 +68,9 @@ class GenerativeModel(keras.Model):
         self.hidden_units, self.batch_norm = tuple(hidden_units), batch_norm
         if likelihood not in ("bernoulli", "gaussian"):
             raise ValueError(f"Expected likelihood to be bernoulli or gaussian. Received: {likelihood!r}")
-        self.likelihood, self.draws, self.binarize = likelihood, draws if likelihood == "bernoulli" else 1, binarize
+        self.likelihood, self.draws = likelihood, draws if likelihood == "bernoulli" else 1
+        self.binarize = binarize and likelihood == "bernoulli"
+        self.dequantize = dequantize and likelihood == "gaussian"
         self.samples, self.prediction_samples = samples, prediction_samples
         self.weight_prior, self.warm_up, self.clip_norm, self.seed = weight_prior, warm_up, clip_norm, seed
         self.xla, self._compiled_update = xla, tf.function(self._update, jit_compile=True)
@@ -107,9 +111,11 @@ class GenerativeModel(keras.Model):
         return tf.minimum(1.0, tf.cast(self.step, tf.float32) / self.warm_up) if self.warm_up else 1.0
 
     def training_input(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Scaled features [B, D]; intensities become the mean of fresh Bernoulli draws, if so asked."""
+        """Scaled features [B, D] as the likelihood takes them: binary draws of intensities, integers spread out."""
         x = self.scaling(x)
-        if self.likelihood == "bernoulli" and self.binarize:
+        if self.dequantize:
+            x += tf.random.stateless_uniform(tf.shape(x), seed, -0.5, 0.5, alg=GENERATOR) / self.scaling.scale
+        if self.binarize:
             level = tf.random.stateless_uniform(tf.concat([[self.draws], tf.shape(x)], 0), seed, alg=GENERATOR)
             x = tf.reduce_mean(tf.cast(level < x, tf.float32), 0)
         return x
@@ -145,8 +151,8 @@ class GenerativeModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         names = [
-            "feature_shape", "latent_units", "hidden_units", "batch_norm", "likelihood", "draws", "binarize", "samples",
-            "prediction_samples", "weight_prior", "warm_up", "clip_norm", "seed", "xla",
+            "feature_shape", "latent_units", "hidden_units", "batch_norm", "likelihood", "draws", "binarize",
+            "dequantize", "samples", "prediction_samples", "weight_prior", "warm_up", "clip_norm", "seed", "xla",
         ]  # fmt: skip
         names += ["auxiliary_units"] * bool(self.auxiliary_units)
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
