@@ -19,10 +19,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.seeds import RESULTS, ROOT, commit, machine
+from benchmarks.seeds import RESULTS, ROOT
 from tfadgm.config import RECIPES, Config
 from tfadgm.data.sources import Dataset, mnist
 from tfadgm.data.split import choose_labels
+from tfadgm.provenance import commit, machine
 from tfadgm.training import train
 
 COMMAND = "python -m benchmarks.ablation"

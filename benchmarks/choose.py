@@ -18,10 +18,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.seeds import RESULTS, commit, machine
+from benchmarks.seeds import RESULTS
 from tfadgm.config import Config
 from tfadgm.data.sources import digits
 from tfadgm.data.split import choose_labels
+from tfadgm.provenance import commit, machine
 from tfadgm.training import train
 
 NONE = {"adversarial_radius": 0.0, "prior_matching": 0.0}

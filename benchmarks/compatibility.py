@@ -18,8 +18,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from benchmarks.seeds import RESULTS, commit, machine
+from benchmarks.seeds import RESULTS
 from tfadgm.errors import VerificationError
+from tfadgm.provenance import commit, machine
 from tfadgm.serving import contract, verification, warmup
 
 LIBRARIES = "libtensorflow_framework.so.2", "libtensorflow_cc.so.2"

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.seeds import FLAGS, RESULTS, RUNS, collect, machine, train
+from benchmarks.seeds import FLAGS, RESULTS, RUNS, collect, train
+from tfadgm.provenance import machine
 
 PAPER = {"adgm": "0.96 ± 0.02", "sdgm": "1.32 ± 0.07"}  # Maaløe et al. 2016, table 1
 SEEDS = range(5)

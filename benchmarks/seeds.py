@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -25,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+from tfadgm.provenance import ROOT, commit, machine
+
 RUNS, RESULTS = ROOT / "runs" / "benchmark", ROOT / "results"
 PLAIN = ["--dataset", "mnist", "--recipe", "paper", "--learning-rate", "1e-3", "--weight-average", "0.999"]
 MINUTES_EPOCHS = 12, 55, 170  # of whole runs of MNIST's preset on all cores: how far they get in 4, 15 and 45 minutes
@@ -135,28 +135,6 @@ def against_the_best(folder: Path) -> dict[str, float]:
         "excess_error": round(error - best_error, 2),
         "differs_from_best": round(100 * float(np.mean(predicted != best)), 2),
     }
-
-
-def commit() -> str:
-    """The commit that ran, marked where the tree, but for results, differed from it."""
-    name, changed = (
-        subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-        for command in (["rev-parse", "--short=12", "HEAD"], ["diff", "HEAD", "--name-only", "--", ".", ":!results"])
-    )
-    return name + "-dirty" * bool(changed)
-
-
-def machine() -> str:
-    """Processor, cores and versions, without the machine's name."""
-    processor = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass  # not Linux
-    import tensorflow as tf
-
-    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, TensorFlow {tf.__version__}"
 
 
 if __name__ == "__main__":

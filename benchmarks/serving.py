@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import serving_tables
-from benchmarks.seeds import RESULTS, ROOT, commit, machine
+from benchmarks.seeds import RESULTS, ROOT
+from tfadgm.provenance import commit, machine
 
 SAMPLES = 1, 4, 8, 16, 64
 CALLS = {1: 2000, 256: 60}  # by size of batch

@@ -21,7 +21,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.seeds import RESULTS, ROOT, commit, machine
+from benchmarks.seeds import RESULTS, ROOT
+from tfadgm.provenance import commit, machine
 
 REPEATS, MOST_SECONDS = 15, 10.0
 PEAK_SIZE = 2048

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import serving_tables
-from benchmarks.seeds import RESULTS, commit, machine
+from benchmarks.seeds import RESULTS
 from benchmarks.serving_tables import MANY, POINTS
+from tfadgm.provenance import commit, machine
 
 SAMPLES = 1, 2, 4, 8, 16, 32, 64
 

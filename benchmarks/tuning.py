@@ -26,9 +26,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.seeds import RESULTS, ROOT, commit, machine
+from benchmarks.seeds import RESULTS, ROOT
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
+from tfadgm.provenance import commit, machine
 from tfadgm.runs import read_config
 from tuner.space import configured
 

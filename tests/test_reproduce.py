@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from tfadgm import runs
+from tfadgm import evaluation, runs
 from tfadgm.cli import exit_status
 from tfadgm.config import Config
 from tfadgm.data.sources import digits
 from tfadgm.errors import InputError
 from tfadgm.reproduce import __main__ as script
-from tfadgm.reproduce import common, fig1bd, fig2, samples
+from tfadgm.reproduce import common, fig1bd, fig2, samples, table2
 from tfadgm.reproduce.common import principal_components, trained
 from tfadgm.reproduce.fig1bd import separation
 
@@ -60,7 +60,7 @@ def few_digits(monkeypatch) -> None:
     """In the place of MNIST."""
     whole = digits()
     few = dataclasses.replace(whole, x=whole.x[:400], y=whole.y[:400])
-    for module in (runs, common):
+    for module in (runs, common, evaluation):
         monkeypatch.setattr(module, "load_dataset", lambda *_: few)
 
 
@@ -73,6 +73,19 @@ def test_the_auxiliary_space_and_samples_share_a_run(tmp_path, few_digits):
     assert sum(numbers["variance_of_a_along_its_components"]) <= 1
     assert len(numbers["medians"]) == 10
     assert 0 <= found["samples_that_are_what_was_asked_for"] <= 1
+
+
+def test_the_table_is_made_a_row_at_a_time(tmp_path, few_digits, monkeypatch):
+    monkeypatch.setattr(table2, "SAMPLES", 20)
+    tiny = {**TINY, "epochs": 2}
+    table2.reproduce(tmp_path, ["avae-2"], **tiny)
+    result = table2.reproduce(tmp_path, ["vae"], **tiny)
+    assert {path.name for path in tmp_path.iterdir()} == files("table2") | {"table2.md", "table2"}
+    assert list(result["rows"]) == ["vae", "avae-2"]
+    row = result["rows"]["avae-2"]
+    assert (row["stochastic_layers"], row["epochs"], row["samples"], row["published"]) == (2, 2, 20, "-82.97")
+    assert len(row["curve"]) == 2
+    assert f"| AVAE | 2 | 1 | 2 | {row['minutes']} |" in (tmp_path / "table2.md").read_text()
 
 
 def test_a_run_of_something_else_is_refused(tmp_path):

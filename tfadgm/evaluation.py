@@ -19,11 +19,17 @@ from tfadgm.errors import InputError
 from tfadgm.likelihood import drawn, log_likelihood, summary
 from tfadgm.models import DensityModel, Model, SemiSupervisedModel
 
+WATCHED_POINTS, WATCHED_SAMPLES = 500, 50  # of the estimate of log p(x) that training watches
+
 
 def scores(model: Model, x: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
     """What training watches on test points x [N, *features], y [N]; None where N is 0."""
     if isinstance(model, DensityModel):
-        return {"bound": float(model.log_likelihood_bound(drawn(model, x)).mean()) if len(x) else None}
+        if not len(x):
+            return {"bound": None, "log_likelihood": None}
+        x = drawn(model, x)
+        many = model.log_likelihood_bound(x[:WATCHED_POINTS], importance_samples=WATCHED_SAMPLES)
+        return {"bound": float(model.log_likelihood_bound(x).mean()), "log_likelihood": float(many.mean())}
     return classification_report(class_probabilities(model, x), y)
 
 
@@ -72,24 +78,42 @@ def main() -> None:
     for name in ("samples", "points"):
         if (value := getattr(flags, name)) is not None and value < 1:
             raise InputError(f"Expected {name} to be 1 or more. Received: {value}")
-    model, x = _finished(flags.run_dir)
-    x = drawn(model, x)[: flags.points]
-    path = flags.run_dir / f"log_likelihood-{flags.samples}.npz"
+    told = estimate(flags.run_dir, flags.samples, flags.points, memory=flags.memory, seed=flags.seed)
+    print(
+        f"log p(x) {told['log_likelihood']:.2f} ± {told['standard_error']:.2f} nats over {told['points']} test points, "
+        f"{flags.samples} importance samples each, half of the points with {told['median_effective_samples']:.0f} "
+        f"effective ones or more. Every point's: {_estimates(flags.run_dir, flags.samples)}"
+    )
+
+
+def estimate(
+    run_dir: Path, samples: int, points: int | None = None, *, memory: int = 2048, seed: int = 0
+) -> dict[str, float]:
+    """Estimates log p(x) of test points of a run; its folder keeps every point's (.npz) and what is returned (.json).
+
+    Args:
+        run_dir: a finished run.
+        samples: importance samples of a point.
+        points: how many points, the first ones; by default all.
+        memory: MiB that the process may take.
+        seed: of the samples.
+    """
+    model, x = _finished(run_dir)
+    x = drawn(model, x)[:points]
+    path = _estimates(run_dir, samples)
     bar = keras.utils.Progbar(len(x), unit_name="point") if sys.stdout.isatty() else None
+    progress = bar.update if bar else lambda done: None
     try:
-        found = log_likelihood(
-            model, x, flags.samples, memory=flags.memory, seed=flags.seed, path=path,
-            progress=bar.update if bar else lambda done: None,
-        )  # fmt: skip
+        found = log_likelihood(model, x, samples, memory=memory, seed=seed, path=path, progress=progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{path} keeps what is done: the same command goes on there") from None
-    told = summary(found) | {"points": len(x), "samples": flags.samples, "seed": flags.seed}
+    told = summary(found) | {"points": len(x), "samples": samples, "seed": seed}
     path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
-    print(
-        f"log p(x) {told['log_likelihood']:.2f} ± {told['standard_error']:.2f} nats over {len(x)} test points, "
-        f"{flags.samples} importance samples each, half of the points with {told['median_effective_samples']:.0f} "
-        f"effective ones or more. Every point's: {path}"
-    )
+    return told
+
+
+def _estimates(run_dir: Path, samples: int) -> Path:
+    return run_dir / f"log_likelihood-{samples}.npz"
 
 
 def _finished(run_dir: Path) -> tuple[Model, np.ndarray]:

@@ -72,13 +72,14 @@ def draw_curves(history: list[dict[str, Any]]) -> None:
 
 
 def draw_bounds(history: list[dict[str, Any]]) -> None:
-    """The bound of training, warm-up included, and of test points by epoch."""
+    """The bound of training, warm-up included, of test points, and an estimate of their log p(x), by epoch."""
     _, axis = plt.subplots(figsize=(5.6, 4), layout="constrained")
     epochs = [row["epoch"] for row in history]
-    for key, name, colour in (("bound", "training", COLOURS[0]), ("test_bound", "test", COLOURS[1])):
+    names = {"bound": "training", "test_bound": "test", "test_log_likelihood": "log p(x), test"}
+    for (key, name), colour in zip(names.items(), COLOURS, strict=False):
         if key in history[-1]:
             axis.plot(epochs, [row[key] for row in history], color=colour, label=name)
-    shown = [row[key] for row in history[len(history) // 10 :] for key in ("bound", "test_bound") if key in row]
+    shown = [row[key] for row in history[len(history) // 10 :] for key in names if key in row]
     axis.set(xlabel="epoch", ylabel="bound of log p(x), nats", ylim=(min(shown) - 1, max(shown) + 1))
     axis.legend(frameon=False)
 

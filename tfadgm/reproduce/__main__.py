@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 from tfadgm.cli import Parser, exit_status
+from tfadgm.reproduce import table2
 
 NAMES = {
+    "table2": "log p(x) of MNIST by models without labels",
     "fig1a": "distributions in the plane, fitted with and without an auxiliary variable",
     "fig1b-d": "half-moons from six labels",
     "fig2": "the auxiliary variable of an SDGM with 100 labels of MNIST",
@@ -22,13 +24,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("reproduced"), help="folder (default: reproduced)")
     parser.add_argument("--run-dir", type=Path, help="a run to draw (default: made in the folder, and kept)")
     parser.add_argument("--seeds", type=int, default=20, help="of fig1a: how many runs of each fit (default: 20)")
+    parser.add_argument(
+        "--rows", nargs="+", choices=table2.ROWS, help="of table2: which models to train (default: all)"
+    )
     flags = parser.parse_args()
     command = importlib.import_module(f"tfadgm.reproduce.{flags.name.replace('-', '')}").reproduce
     flags.output.mkdir(parents=True, exist_ok=True)
-    if flags.name == "fig1a":
-        command(flags.output, flags.seeds)
-    else:
-        command(flags.output, flags.run_dir)
+    command(flags.output, {"fig1a": flags.seeds, "table2": flags.rows}.get(flags.name, flags.run_dir))
     print(f"{flags.name}: {flags.output}/{flags.name.replace('-', '')}.png, .pdf and .json")
 
 

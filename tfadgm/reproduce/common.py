@@ -17,12 +17,11 @@ import numpy as np
 from tfadgm.config import Config
 from tfadgm.data.sources import Dataset, load_dataset
 from tfadgm.errors import InputError
-from tfadgm.models import SemiSupervisedModel
 from tfadgm.runs import read_config, run
 from tfadgm.training import write_text
 
 
-def trained(config: Config, run_dir: Path) -> tuple[SemiSupervisedModel, Dataset, dict[str, Any]]:
+def trained(config: Config, run_dir: Path) -> tuple[Any, Dataset, dict[str, Any]]:
     """Model, data and report of the run of `config` in `run_dir`, which is made, continued or found complete there.
 
     Raises:

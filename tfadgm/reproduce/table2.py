@@ -1,0 +1,116 @@
+"""Table 2: log p(x) of binarised MNIST by models of x alone, each an importance-sampled estimate over the test images.
+
+Every row is a run of its own in the folder `table2`, stopped and resumed like any other. With the names of some rows
+only those are trained; the table holds every row that is complete. Two rows go side by side in two processes with
+TF_NUM_INTRAOP_THREADS=1 each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tfadgm.config import Config
+from tfadgm.evaluation import estimate
+from tfadgm.figures import COLOURS
+from tfadgm.provenance import commit, machine
+from tfadgm.reproduce.common import save, trained
+from tfadgm.training import write_text
+
+SAMPLES = 5000
+RECIPE = {"decay": 0.5, "warm_up": 50}
+# What is trained, for about as long as the others, and the published log p(x).
+ROWS: dict[str, tuple[dict[str, Any], str]] = {
+    "vae": ({"model": "vae", "epochs": 800}, ""),
+    "vae-2": ({"model": "vae", "stochastic_layers": 2, "epochs": 500}, ""),
+    "nf_vae": ({"model": "nf_vae", "epochs": 500}, "-85.10"),
+    "iwae": ({"model": "iwae", "importance_samples": 5, "epochs": 250}, "-86.76, -84.78 (K = 50)"),
+    "lvae-5": ({"model": "lvae", "stochastic_layers": 5, "epochs": 300}, "-82.12, -81.74"),
+    "avae": ({"model": "avae", "epochs": 400}, "-84.59"),
+    "avae-2": ({"model": "avae", "stochastic_layers": 2, "epochs": 250}, "-82.97"),
+}
+HEAD = f"""# log p(x) of MNIST
+
+Nats a test image, permutation-invariant MNIST, {SAMPLES} importance samples an image, mean ± standard error over the
+10,000 test images. Training images are binarised afresh every epoch, test images once by one seeded draw; before the
+estimate, the statistics of batch normalisation are taken from one pass over the training images. K is the number of
+importance samples in training. Published: table 2 of Maaløe et al. 2016, after longer trainings. The VAE is the
+control: the same networks without an auxiliary variable.
+
+| model | layers of z | K | epochs | minutes | threads | log p(x) | effective samples | published | commit |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def reproduce(output: Path, rows: list[str] | None = None, **choices: Any) -> dict[str, Any]:
+    """Trains `rows`, by default all, and writes table2.md, .png, .pdf and .json into `output`."""
+    for name in ROWS if rows is None else rows:
+        _complete(output / "table2" / name, Config.for_dataset("mnist", **{**RECIPE, **ROWS[name][0], **choices}))
+    folders = {name: output / "table2" / name for name in ROWS}
+    result = {
+        "command": "python -m tfadgm.reproduce table2",
+        "machine": machine(),
+        "importance_samples": SAMPLES,
+        "rows": {name: _row(name, folder) for name, folder in folders.items() if (folder / "row.json").exists()},
+    }
+    write_text(output / "table2.md", _table(result))
+    _draw(result)
+    save(output, "table2", result)
+    return result
+
+
+def _complete(folder: Path, config: Config) -> None:
+    """Trains and estimates one row; `row.json` in its folder tells how, and that it is complete."""
+    if (folder / "row.json").exists():
+        return
+    _, _, report = trained(config, folder)
+    told = {
+        "model": config.model,
+        "stochastic_layers": config.stochastic_layers,
+        "importance_samples": config.importance_samples or 1,
+        "epochs": report["epochs"],
+        "minutes": round(report["seconds"] / 60, 1),
+        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all"),
+        "commit": commit(),
+        **estimate(folder, SAMPLES),
+    }
+    write_text(folder / "row.json", json.dumps(told, indent=1) + "\n")
+
+
+def _row(name: str, folder: Path) -> dict[str, Any]:
+    curve = np.genfromtxt(folder / "metrics.csv", delimiter=",", names=True)
+    points = np.atleast_1d(curve)[["seconds", "test_log_likelihood"]]
+    return {
+        **json.loads((folder / "row.json").read_text()),
+        "published": ROWS[name][1],
+        "curve": [[round(seconds / 60, 2), round(value, 2)] for seconds, value in points.tolist()],
+    }
+
+
+def _table(result: dict[str, Any]) -> str:
+    lines = [
+        f"| {row['model'].upper()} | {row['stochastic_layers']} | {row['importance_samples']} | {row['epochs']} | "
+        f"{row['minutes']} | {row['threads']} | {row['log_likelihood']:.2f} ± {row['standard_error']:.2f} | "
+        f"{row['median_effective_samples']:.0f} | {row['published'] or '-'} | `{row['commit']}` |"
+        for row in result["rows"].values()
+    ]
+    return "\n".join([HEAD + "\n".join(lines), "", f"`{result['command']}` on {result['machine']}.", ""])
+
+
+def _draw(result: dict[str, Any]) -> None:
+    """Learning curves: an estimate with few samples of some test images, by minutes of training."""
+    _, axis = plt.subplots(figsize=(7, 4.4), layout="constrained")
+    best = -np.inf
+    for (name, row), colour in zip(result["rows"].items(), COLOURS, strict=False):
+        minutes, values = np.transpose(row["curve"])
+        best = max(best, values.max())
+        axis.plot(minutes, values, color=colour, label=name)
+    if result["rows"]:
+        axis.set_ylim(best - 15, best + 1)
+        axis.legend(frameon=False, ncols=2)
+    axis.set(xlabel="minutes of training", ylabel="log p(x), nats, by 50 importance samples")
