@@ -30,7 +30,6 @@ class GenerativeModel(keras.Model):
         binarize: draw them afresh every training step; otherwise features enter as the mean of their draws.
         dequantize: spread integer Gaussian features over their unit, afresh every training step (Theis et al. 2016).
         samples: samples S of a and z per example in training.
-        prediction_samples: samples over which a prediction averages.
         weight_prior: weight of log N(W; 0, 1); 1 / N for N training points.
         warm_up: steps in which the weight of the KL divergences of a and z grows from 0 to 1.
         clip_norm: largest norm of the gradient of all weights together.
@@ -54,7 +53,6 @@ class GenerativeModel(keras.Model):
         binarize: bool = True,
         dequantize: bool = False,
         samples: int = 1,
-        prediction_samples: int = 16,
         weight_prior: float = 0.0,
         warm_up: int = 0,
         clip_norm: float = 5.0,
@@ -71,8 +69,8 @@ class GenerativeModel(keras.Model):
         self.likelihood, self.draws = likelihood, draws if likelihood == "bernoulli" else 1
         self.binarize = binarize and likelihood == "bernoulli"
         self.dequantize = dequantize and likelihood == "gaussian"
-        self.samples, self.prediction_samples = samples, prediction_samples
-        self.weight_prior, self.warm_up, self.clip_norm, self.seed = weight_prior, warm_up, clip_norm, seed
+        self.samples, self.weight_prior, self.warm_up = samples, weight_prior, warm_up
+        self.clip_norm, self.seed = clip_norm, seed
         self.xla, self._compiled_update = xla, tf.function(self._update, jit_compile=True)
         self.supports_jit = False  # of prediction, where XLA would take a second for each new size of a batch
         self.scaling = Scaling(feature_shape)
@@ -152,7 +150,7 @@ class GenerativeModel(keras.Model):
     def get_config(self) -> dict[str, Any]:
         names = [
             "feature_shape", "latent_units", "hidden_units", "batch_norm", "likelihood", "draws", "binarize",
-            "dequantize", "samples", "prediction_samples", "weight_prior", "warm_up", "clip_norm", "seed", "xla",
+            "dequantize", "samples", "weight_prior", "warm_up", "clip_norm", "seed", "xla",
         ]  # fmt: skip
         names += ["auxiliary_units"] * bool(self.auxiliary_units)
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

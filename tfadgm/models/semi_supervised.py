@@ -37,6 +37,7 @@ class SemiSupervisedModel(GenerativeModel):
         adversarial_weight: of that term.
         prior_matching: weight of KL(mean_x q(y|a,x) || p(y)); 0 leaves it out.
         prior_tolerance: by how much a class may be larger or smaller than 1 / C without cost, a ratio less 1.
+        prediction_samples: samples over which a prediction averages.
     """
 
     terms = ("labeled_bound", "unlabeled_bound", "label_nll")
@@ -53,6 +54,7 @@ class SemiSupervisedModel(GenerativeModel):
         adversarial_weight: float = 1.0,
         prior_matching: float = 0.0,
         prior_tolerance: float = 0.0,
+        prediction_samples: int = 16,
         **options: Any,
     ) -> None:
         super().__init__(feature_shape, **options)
@@ -60,6 +62,7 @@ class SemiSupervisedModel(GenerativeModel):
         self.alpha, self.labeled_weight = alpha, labeled_weight
         self.adversarial_radius, self.adversarial_weight = adversarial_radius, adversarial_weight
         self.prior_matching, self.prior_tolerance = prior_matching, prior_tolerance
+        self.prediction_samples = prediction_samples
         self.log_p_y = -math.log(classes)
         self.test_metrics = [keras.metrics.Mean(name) for name in ("error", "nll")]
 
@@ -261,6 +264,6 @@ class SemiSupervisedModel(GenerativeModel):
     def get_config(self) -> dict[str, Any]:
         names = [
             "classes", "marginalization", "alpha", "labeled_weight", "adversarial_radius", "adversarial_weight",
-            "prior_matching", "prior_tolerance",
+            "prior_matching", "prior_tolerance", "prediction_samples",
         ]  # fmt: skip
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

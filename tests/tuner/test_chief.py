@@ -1,0 +1,151 @@
+"""The chief's bookkeeping, with a clock set by hand."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests.tuner.helpers import (
+    Scores,
+    ask,
+    beat,
+    end,
+    is_status,
+    make_chief,
+    make_search,
+    statuses,
+    wait,
+)
+from tuner import chief as service
+from tuner.chief import LEASE, Chief
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The chief's clock, to be set forward by hand."""
+    now = [0.0]
+    monkeypatch.setattr(service, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_the_trial_of_a_silent_worker_goes_to_another(tmp_path, clock):
+    chief = make_chief(tmp_path)
+    lost, kept = ask(chief, "worker1"), ask(chief, "worker2")
+    assert not wait(chief, clock, LEASE + 2, kept)
+    end(chief, kept)
+    assert ask(chief, "worker2").trial_id == lost.trial_id
+
+
+def test_a_chief_that_has_slept_blames_nobody(tmp_path, clock):
+    chief = make_chief(tmp_path)
+    held = ask(chief, "worker1")
+    clock[0] += 10 * LEASE
+    chief.over()
+    assert ask(chief, "worker2").trial_id != held.trial_id
+
+
+def test_a_worker_that_was_thought_lost_may_end_its_trial(tmp_path, clock):
+    chief = make_chief(tmp_path, trials=1)
+    trial = ask(chief, "worker1")
+    wait(chief, clock, LEASE + 2)
+    end(chief, trial)
+    assert statuses(chief) == ["COMPLETED"]
+    assert is_status(ask(chief, "worker2"), "STOPPED")
+
+
+def test_the_first_end_of_a_trial_counts(tmp_path, clock):
+    chief = make_chief(tmp_path, trials=1)
+    first = ask(chief, "worker1")
+    wait(chief, clock, LEASE + 2)
+    second = ask(chief, "worker2")
+    end(chief, second, 1.0)
+    end(chief, first, 2.0)
+    assert chief.oracle.trials[first.trial_id].score == 1.0
+    assert chief.oracle.end_order == [first.trial_id]
+
+
+def test_a_trial_that_loses_its_workers_twice_has_failed(tmp_path, capsys):
+    chief = make_chief(tmp_path, trials=2)
+    first = ask(chief, "worker1")
+    assert ask(chief, "worker1").trial_id == first.trial_id  # a call that was repeated
+    assert ask(chief, "worker1", "second").trial_id == first.trial_id
+    second = ask(chief, "worker1", "third")
+    assert second.trial_id != first.trial_id
+    end(chief, second)
+    assert statuses(chief) == ["FAILED", "COMPLETED"]
+    assert "Trial 0: failed: its worker was started anew" in capsys.readouterr().out
+
+
+def test_workers_wait_while_a_trial_may_be_lost(tmp_path, clock):
+    chief = make_chief(tmp_path, trials=1)
+    trial = ask(chief, "worker1")
+    assert is_status(ask(chief, "worker2"), "IDLE")
+    end(chief, trial)
+    assert not chief.over()
+    assert is_status(ask(chief, "worker1"), "STOPPED")
+    assert not chief.over()  # worker 2 has still to hear of it
+    assert is_status(ask(chief, "worker2"), "STOPPED")
+    assert chief.over()
+
+
+def test_a_draw_keeps_nobody_waiting(tmp_path, clock):
+    chief = make_chief(tmp_path)
+    held = ask(chief, "worker1")
+    answers = []
+
+    def draw(trial_id):
+        beat(chief, held)
+        answers.append(ask(chief, "worker3"))
+        return {"status": "RUNNING", "values": {"learning_rate": 0.5}}
+
+    chief.oracle.populate_space = draw
+    clock[0] = 5.0
+    ask(chief, "worker2")
+    assert is_status(answers[0], "IDLE")
+    assert chief.heard["worker1"] == chief.heard["worker3"] == 5.0
+
+
+def test_a_chief_does_not_wait_for_workers_that_are_gone(tmp_path, clock):
+    chief = make_chief(tmp_path, trials=1)
+    trial = ask(chief, "worker1")
+    ask(chief, "worker2")
+    end(chief, trial)
+    assert not chief.over()
+    assert wait(chief, clock, service.FAREWELL + 2)
+
+
+@pytest.mark.parametrize("algorithm", ["random", "hyperband"])
+def test_a_chief_that_is_started_after_the_last_trial_ends(tmp_path, clock, algorithm):
+    before = Chief(make_search(tmp_path, Scores(), algorithm, trials=1, epochs=1).oracle)
+    while not is_status(trial := ask(before, "worker1"), "STOPPED"):
+        end(before, trial)
+    chief = Chief(make_search(tmp_path, Scores(), algorithm, trials=1, epochs=1).oracle, expect=True)
+    assert not chief.over()
+    assert wait(chief, clock, service.FAREWELL + 2)
+
+
+@pytest.mark.parametrize("expect", [True, False])
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_a_new_chief_leaves_trials_with_workers_that_may_live(tmp_path, clock, expect, restarts):
+    before = make_chief(tmp_path)
+    held, done = ask(before, "worker1"), ask(before, "worker2")
+    end(before, done)
+    for _ in range(restarts):
+        chief = make_chief(tmp_path, expect=expect)
+    other = ask(chief, "worker2")
+    assert (other.trial_id == held.trial_id) != expect
+    if expect:
+        wait(chief, clock, LEASE + 2, held, other)
+        end(chief, held)
+        end(chief, other)
+        assert statuses(chief) == ["COMPLETED"] * 3
+
+
+@pytest.mark.parametrize("expect", [True, False])
+def test_a_lost_trial_is_not_given_twice_by_a_new_chief(tmp_path, expect):
+    before = make_chief(tmp_path)
+    lost, _ = ask(before, "worker1"), ask(before, "worker2")
+    before.lose("worker1", "was killed")
+    chief = make_chief(tmp_path, expect=expect)
+    given = [ask(chief, name).trial_id for name in ("worker3", "worker4")]
+    assert given.count(lost.trial_id) == 1
+    assert len(set(given)) == 2

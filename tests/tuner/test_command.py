@@ -1,0 +1,180 @@
+"""python -m tuner as a user runs it: searches, stops, resumes, bad input."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tuner.helpers import (
+    ROOT,
+    TINY,
+    finish,
+    outcome,
+    run_script,
+    start,
+)
+from tfadgm.cli import exit_status
+from tfadgm.config import Config
+from tfadgm.errors import InputError
+from tuner import __main__ as script
+from tuner.oracles import make_oracle
+from tuner.plan import make_plan, open_folder
+from tuner.space import table
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("search") / "whole"
+    status, printed, errors = finish(*TINY, "--trials", 3, "--directory", folder)
+    assert (status, errors) == (0, "")
+    assert "The search saw 6 labels, all of them yours, and no test label." in printed
+    assert [line.split(":")[0] for line in printed.splitlines()[:3]] == ["Trial 0", "Trial 1", "Trial 2"]
+    return folder
+
+
+def test_the_best_configuration_can_be_trained(whole, tmp_path):
+    config = Config.from_json((whole / "best_config.json").read_text(), "")
+    _, best = outcome(whole)
+    assert config.learning_rate == best["values"]["learning_rate"]
+    assert config.alpha == pytest.approx(best["values"]["alpha_scale"] * 0.1 * 10_006 / 6)
+    command = [
+        sys.executable,
+        "train.py",
+        "--config",
+        str(whole / "best_config.json"),
+        "--run-dir",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == json.loads(config.to_json())
+
+
+def test_trials_are_sessions_of_hparams(whole):
+    assert {path.parent.name for path in (whole / "tensorboard").rglob("events.*")} == {"0", "1", "2"}
+
+
+def test_finalists_are_judged_again(whole):
+    trials, best = outcome(whole)
+    assert len(best["scores"]) == 2
+    assert best["scores"][0] == min(scores[0] for scores, _ in trials.values())
+
+
+def test_a_killed_search_resumes_to_the_same_end(whole, tmp_path):
+    process = start(*TINY, "--trials", 3, "--directory", tmp_path / "search")
+    for line in process.stdout:
+        if line.startswith("Trial 0"):
+            process.send_signal(signal.SIGKILL)
+    process.communicate()
+    status, printed, errors = finish(*TINY, "--trials", 3, "--directory", tmp_path / "search", "--resume")
+    assert (status, errors) == (0, "")
+    assert "Trial 0:" not in printed
+    assert outcome(tmp_path / "search") == outcome(whole)
+
+
+def test_a_search_in_which_nothing_succeeds_says_so(tmp_path):
+    flags = [
+        *TINY,
+        "--fix",
+        "learning_rate=1e30",
+        "--fix",
+        "batch_norm=false",
+        "--trials",
+        2,
+        "--directory",
+        tmp_path / "search",
+    ]
+    status, printed, errors = finish(*flags)
+    assert status == 1
+    assert printed.count(": failed: ") == 2
+    assert errors.startswith("tuner: Expected at least one of 2 trials to succeed. Received: ")
+    assert "finite" in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_folder_is_for_one_process(tmp_path):
+    flags = script.make_parser().parse_args(["--dataset", "moons", "--directory", str(tmp_path / "search")])
+    plan = make_plan(flags)
+    first, second = open_folder(plan, False), open_folder(plan, True)
+    with first, pytest.raises(InputError, match="Expected a search that is not running"):
+        second.__enter__()
+    with open_folder(plan, True):
+        pass
+
+
+def other_search(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "search.json").write_text('{"config": {"dataset": "digits"}}')
+
+
+def other_files(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+
+
+BAD = {
+    "unknown flag": (["--foo"], "Expected flags as in --help"),
+    "a model without labels": (["--model", "vae"], "Expected a model that learns from labels. Received: vae"),
+    "no trials": (["--trials", "0"], "Expected trials to be 1 or more. Received: 0"),
+    "one fold": (["--folds", "1"], "Expected folds to be 2 or more. Received: 1"),
+    "impossible range": (["--range", "width=9:1"], "Expected a range as"),
+    "unknown dimension": (["--range", "foo=1:9"], "Expected a range of one of"),
+    "unknown field": (["--fix", "foo=1"], "Expected FIELD=VALUE"),
+    "value of another type": (["--fix", "samples=1.5"], "Expected samples to be int"),
+    "validation without a file": (["--objective", "val_error"], "Expected --objective val_error together with"),
+    "file without validation": (["--validation", "x.npz"], "Expected --objective val_error together with"),
+    "no validation file": (["--objective", "val_error", "--validation", "/none.npz"], "Expected arrays x"),
+    "no data": (["--dataset", "/none.npz"], "Expected an existing .npz file"),
+    "too few labels": (["--labels", "2", "--dataset", "digits"], "Expected at least one label for each of the 10"),
+    "one label a class": (["--labels", "10", "--dataset", "digits"], "Expected at least two labels of every class"),
+}
+
+
+@pytest.mark.parametrize("flags", BAD.values(), ids=BAD)
+def test_bad_input_gets_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, flags):
+    given, message = flags
+    status, errors = run_script(monkeypatch, capsys, "--dataset", "moons", "--directory", tmp_path / "new", *given)
+    assert status == 2
+    assert errors.startswith(f"tuner: {message}")
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "flags", "message"),
+    [
+        (other_search, [], "Expected a new folder. Received"),
+        (other_search, ["--resume"], "Expected the search of"),
+        (other_files, [], "Expected a new folder or that of a search"),
+        (lambda folder: folder.write_text(""), [], "Expected to write to"),
+    ],
+)
+def test_folders_that_are_not_this_search(tmp_path, monkeypatch, capsys, prepare, flags, message):
+    folder = tmp_path / "search"
+    prepare(folder)
+    before = sorted(tmp_path.rglob("*"))
+    status, errors = run_script(monkeypatch, capsys, "--dataset", "moons", "--directory", folder, *flags)
+    assert status == 2
+    assert errors.startswith(f"tuner: {message}")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_stands_for_a_field_can_be_fixed_too():
+    flags = script.make_parser().parse_args(["--dataset", "moons", "--fix", "width=64", "--fix", "alpha_scale=2"])
+    plan = make_plan(flags)
+    oracle = make_oracle("random", "bound", plan.space, 1, 1, 0)
+    values = oracle.populate_space("0")["values"]
+    assert (values["width"], values["alpha_scale"]) == (64, 2)
+    assert "width               64 (fixed)" in table(plan.space, plan.fixed)
+
+
+def test_the_space_is_shown_and_nothing_is_done(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        sys, "argv", ["tuner", "--show-space", "--dataset", "moons", "--directory", str(tmp_path / "new")]
+    )
+    assert exit_status("tuner", script.main) == 0
+    assert "learning_rate" in capsys.readouterr().out
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,122 @@
+"""What a search draws and keeps, by a judge that is a function."""
+
+import json
+
+import keras_tuner
+import numpy as np
+import pytest
+
+from tests.tuner.helpers import (
+    Scores,
+    search,
+)
+from tuner.oracles import make_oracle, save_json
+from tuner.search import Search
+from tuner.space import Choice, Range
+
+
+def test_a_trial_that_diverges_fails_alone(tmp_path, capsys):
+    oracle = search(tmp_path, Scores(failing=1))
+    assert [oracle.trials[str(number)].status for number in range(4)] == [
+        "COMPLETED",
+        "FAILED",
+        "COMPLETED",
+        "COMPLETED",
+    ]
+    assert "Trial 1: failed: " in capsys.readouterr().out
+
+
+def test_a_mistake_ends_the_search_at_its_first_trial(tmp_path):
+    judge = Scores(mistake=True)
+    with pytest.raises(keras_tuner.errors.FatalError, match=r"shapes \(3,\) and \(4,\)"):
+        search(tmp_path, judge)
+    assert judge.calls == 1
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
+def test_an_interrupted_search_draws_what_it_would_have_drawn(tmp_path, algorithm):
+    class Interrupted(Scores):
+        def __call__(self, *arguments, **options):
+            if self.calls == 5:
+                raise KeyboardInterrupt
+            return super().__call__(*arguments, **options)
+
+    whole = search(tmp_path / "whole", Scores(), algorithm, trials=9)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "search", Interrupted(), algorithm, trials=9)
+    judge = Scores()
+    resumed = search(tmp_path / "search", judge, algorithm, trials=9)
+    assert judge.calls == len(whole.trials) - 5
+    found = {name: trial.hyperparameters.values for name, trial in resumed.trials.items()}
+    assert found == {name: trial.hyperparameters.values for name, trial in whole.trials.items()}
+    assert all(trial.status == "COMPLETED" for trial in resumed.trials.values())
+
+
+@pytest.mark.parametrize("behind", [1, 2])
+def test_a_search_killed_between_two_files_goes_on(tmp_path, behind):
+    """The files of the trials are ahead of the oracle's, which saw a trial begin and not what came after."""
+
+    class Killed(Scores):
+        def __call__(self, *arguments, **options):
+            if self.calls == 3 - behind:
+                kept.append(path.read_text())
+            if self.calls == 3:
+                raise KeyboardInterrupt
+            return super().__call__(*arguments, **options)
+
+    kept, path = [], tmp_path / "search" / "trials" / "oracle.json"
+    whole = search(tmp_path / "whole", Scores(), trials=6)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "search", Killed(), trials=6)
+    path.write_text(kept[0])
+    judge = Scores()
+    resumed = search(tmp_path / "search", judge, trials=6)
+    assert judge.calls == 2 + behind  # the trial that had begun has ended; those after it are drawn again
+    found = {name: trial.hyperparameters.values for name, trial in resumed.trials.items()}
+    assert found == {name: trial.hyperparameters.values for name, trial in whole.trials.items()}
+    assert all(trial.status == "COMPLETED" for trial in resumed.trials.values())
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    save_json(str(tmp_path / "a.json"), {"b": 1})
+    with pytest.raises(TypeError):
+        save_json(str(tmp_path / "a.json"), {"b": 2, "c": object()})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": 1}
+
+
+def test_bayesian_trials_learn_from_earlier_ones(tmp_path):
+    """A third of them are random; the rest come closer to the best step size."""
+    found = {
+        name: list(search(tmp_path / name, Scores(), name, trials=9).trials.values()) for name in ("random", "bayesian")
+    }
+    values = {name: [trial.hyperparameters.values for trial in trials] for name, trials in found.items()}
+    assert values["bayesian"][:3] == values["random"][:3]
+    assert all(one != other for one, other in zip(values["bayesian"][3:], values["random"][3:], strict=True))
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian"])
+def test_values_that_float32_does_not_hold_are_chosen_from_too(tmp_path, algorithm):
+    space = {"labeled_weight": Choice((0.1, 0.3)), "learning_rate": Range(1e-5, 1e-1, "log")}
+    oracle = make_oracle(algorithm, "bound", space, 6, 1, 0)
+    Search(oracle, Scores(), tmp_path).search()
+    found = {trial.hyperparameters.values["labeled_weight"] for trial in oracle.trials.values()}
+    assert found <= {float(np.float32(0.1)), float(np.float32(0.3))}
+
+
+def test_a_space_of_two_values_ends_after_two_trials(tmp_path):
+    oracle = make_oracle("random", "bound", {"learning_rate": Choice((0.1, 0.3))}, 6, 1, 0)
+    Search(oracle, Scores(), tmp_path).search()
+    assert len(oracle.trials) == 2
+
+
+def test_hyperband_gives_more_epochs_to_fewer_trials(tmp_path):
+    given = []
+
+    class Epochs(Scores):
+        def __call__(self, values, folder, seed=0, epochs=None):
+            given.append(epochs)
+            return super().__call__(values, folder)
+
+    search(tmp_path, Epochs(), "hyperband", epochs=9)
+    assert set(given) == {1, 3, 9}
+    assert given.count(1) > given.count(9)
