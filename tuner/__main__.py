@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import os
 import sys
 
 from tfadgm.cli import Parser, exit_status
 from tfadgm.config import Config
 from tuner import space
+from tuner.apart import Apart
 from tuner.chief import Chief, serve
 from tuner.objectives import OBJECTIVES
 from tuner.oracles import ALGORITHMS
 from tuner.plan import make_plan, open_folder
 from tuner.report import finish
 from tuner.search import Search
-from tuner.workers import take_role, with_workers, work
+from tuner.workers import take_role, threads_of, with_workers, work
 
 
 def main() -> None:
     flags = make_parser().parse_args()
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several processes share it
     take_role(flags)
     if flags.worker:
         work(flags)
@@ -27,17 +30,19 @@ def main() -> None:
     if flags.show_space:
         print(space.table(plan.space, plan.fixed))
         return
-    logging.getLogger("tensorflow").setLevel("ERROR")  # every trial traces its own functions, which it would warn of
     try:
-        with open_folder(plan, flags.resume):
-            search = Search(plan.oracle(), plan.judge, plan.folder)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(open_folder(plan, flags.resume))
+            threads = threads_of(flags.workers) if flags.workers > 1 else None
+            judges = [stack.enter_context(Apart(plan.judge, threads)) for _ in range(flags.workers)]
+            search = Search(plan.oracle(), judges[0], plan.folder)
             if flags.chief:
                 serve(Chief(search.oracle, expect=True), flags.address)
             elif flags.workers > 1:
                 with_workers(search.oracle, flags)
             else:
                 search.search()
-            print(finish(plan, search.oracle, flags.finalists, flags.finalist_seeds))
+            print(finish(plan, search.oracle, judges, flags.finalists, flags.finalist_seeds))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Resume with the same command and --resume") from None
 

@@ -23,6 +23,7 @@ from tfadgm.config import Config
 from tfadgm.data.sources import UNKNOWN, Dataset
 from tfadgm.errors import InputError
 from tfadgm.evaluation import class_probabilities, classification_report
+from tfadgm.likelihood import drawn
 from tfadgm.training import ALPHA_SCALE, train
 from tuner.space import configured
 
@@ -91,7 +92,8 @@ class Judge:
         folder.mkdir(parents=True, exist_ok=True)
         model, _ = train(config, without_tests(self.dataset), train_on, folder, resume=True, verbose=0)
         rows = np.random.default_rng(0).permutation(points)[:BOUND_POINTS]
-        scores: dict[str, Any] = {"bound": float(-model.log_likelihood_bound(self.dataset.x[rows]).mean())}
+        x = drawn(model, self.dataset.x[rows])
+        scores: dict[str, Any] = {"bound": float(-model.log_likelihood_bound(x).mean())}
         if len(held_out):
             found = classification_report(
                 class_probabilities(model, self.dataset.x[held_out]), self.dataset.y[held_out]

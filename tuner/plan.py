@@ -126,14 +126,23 @@ def check_same(plan: Plan) -> None:
         kept = path.read_text()
     except OSError as error:
         raise InputError(f"Expected the folder of the search, shared with its chief. Received: {error}") from None
-    if kept != text:
+    if _complete(kept) != _complete(text):
         raise InputError(f"Expected the search of {path}. Received flags or data of another: {_change(kept, text)}")
+
+
+def _complete(text: str) -> dict[str, Any]:
+    """A plan, with fields of the configuration that are newer than its file; empty if the file is damaged."""
+    try:
+        told = json.loads(text)
+        return told | {"config": dataclasses.asdict(Config()) | told["config"]}
+    except (ValueError, KeyError, TypeError):
+        return {}
 
 
 def _change(kept: str, text: str) -> str:
     """The first thing in which two plans differ."""
     try:
-        one, other = json.loads(kept), json.loads(text)
+        one, other = _complete(kept), _complete(text)
         name = next(name for name in other if one[name] != other[name])
         if isinstance(one[name], dict) and isinstance(other[name], dict):
             part = next(part for part in other[name] | one[name] if one[name].get(part) != other[name].get(part))

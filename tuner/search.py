@@ -13,6 +13,7 @@ from keras_tuner.engine import base_tuner
 from keras_tuner.src import config
 
 from tfadgm.errors import TrainingError
+from tuner.apart import Apart
 from tuner.client import ChiefLost, Client
 from tuner.objectives import Judge, clean
 
@@ -22,7 +23,7 @@ config.DEBUG = False  # Keras Tuner prints the traceback of a failed trial; a li
 class Search(base_tuner.BaseTuner):
     """Runs the trials of an oracle in `folder`."""
 
-    def __init__(self, oracle: Any, judge: Judge, folder: Path) -> None:
+    def __init__(self, oracle: Any, judge: Judge | Apart, folder: Path) -> None:
         super().__init__(oracle, directory=str(folder), project_name="trials")
         self.judge, self.folder = judge, folder
         if self._is_worker():

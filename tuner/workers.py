@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import multiprocessing
 import os
 import re
 import signal
 import sys
-import threading
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from tfadgm.cli import exit_status
 from tfadgm.errors import InputError, TrainingError
+from tuner.apart import Apart, set_threads, spawn
 from tuner.chief import Chief, serve
 from tuner.client import ChiefLost, Client
 from tuner.plan import check_same, make_plan
@@ -51,7 +49,6 @@ def work(flags: argparse.Namespace) -> None:
     Raises:
         InputError: if no chief answers, or its search is another.
     """
-    logging.getLogger("tensorflow").setLevel("ERROR")  # every trial traces its own functions, which it would warn of
     host, _, port = flags.address.rpartition(":")
     os.environ |= {
         "KERASTUNER_TUNER_ID": flags.worker, "KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port,
@@ -60,7 +57,8 @@ def work(flags: argparse.Namespace) -> None:
     try:
         Client(plan.oracle()).get_space()  # the chief makes the folder before it answers
         check_same(plan)
-        Search(plan.oracle(), plan.judge, plan.folder).search()
+        with Apart(plan.judge) as judge:
+            Search(plan.oracle(), judge, plan.folder).search()
     except ChiefLost as error:
         raise InputError(str(error)) from None
 
@@ -110,30 +108,21 @@ class Workers:
 
     def _start(self, name: str) -> None:
         flags = argparse.Namespace(**vars(self.flags) | {"worker": name})
-        threads = max(1, (os.cpu_count() or 1) // len(self.names))
-        spawn = multiprocessing.get_context("spawn")
-        process = spawn.Process(target=_work_for_parent, args=(flags, threads), daemon=True)
-        process.start()
-        self.processes[name] = process
+        self.processes[name] = spawn(_work_for_parent, flags)
 
 
-def _work_for_parent(flags: argparse.Namespace, threads: int) -> None:
-    """The main function of a worker process; it ends with its parent, whose terminal it leaves to it."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def threads_of(workers: int) -> int:
+    """The threads of each of so many processes that share this machine's cores."""
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
+def _work_for_parent(flags: argparse.Namespace) -> None:
+    """The main function of a worker process."""
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115  the chief tells of every trial
-    for kind in ("INTRA", "INTER"):
-        os.environ.setdefault(f"TF_NUM_{kind}OP_THREADS", str(threads))  # read when the first operation runs
+    set_threads(threads_of(flags.workers))
 
     def main() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent passes it on
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # its parent ends it so
         work(flags)
 
     sys.exit(exit_status("tuner", main))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -70,7 +70,7 @@ def test_every_fold_is_judged_by_a_model_that_has_not_seen_it(tmp_path, monkeypa
         return Memory(dataset, labels), None
 
     class Memory:
-        classes = 2
+        classes, binarize, dequantize = 2, False, False
 
         def __init__(self, dataset, labels):
             self.known = {dataset.x[label].tobytes(): dataset.y[label] for label in labels}
