@@ -27,7 +27,7 @@ SEEDS = range(5)
 LIMITS = """## What limits it
 
 The SDGM stands where the paper's does, within its standard error; the ADGM does not reach the paper's 0.96 %, for
-which no public code is known, and neither reaches the 0.91 to 0.93 % of the best permutation-invariant classifiers.
+which no public code is known.
 On the training points that `results/ablation.md` holds out, more time does not help: an ADGM has 2.23 % after 20 epochs
 and 1.91 % after 300, an SDGM 2.12 % after 20 and 1.55 % after 100. What is left are not borderline images: a whole rare
 way to write a digit, most often one that no labeled example shows, sits in the cluster of another digit with certainty,

@@ -16,8 +16,11 @@ from tfadgm import models
 from tfadgm.cli import exit_status
 from tfadgm.config import Config
 from tfadgm.data import sources
+from tfadgm.data.sources import Dataset
+from tfadgm.errors import InputError
 from tfadgm.likelihood import drawn, log_likelihood
 from tfadgm.networks import LOG_VARIANCE_BOUND
+from tfadgm.runs import check_likelihood
 
 TINY = ["--epochs", 1, "--hidden-units", 8, "--latent-units", 2, "--auxiliary-units", 2, "--no-xla"]
 IMAGES = {"svhn_cropped": (10, 3), "smallnorb": (5, 2)}  # classes, channels
@@ -123,3 +126,17 @@ def test_a_gaussian_cannot_run_to_infinity(kind):
     assert bound.mean() <= log_p.mean() + 0.2
     assert (log_p <= most).all()
     assert bound.mean() > -2  # it does go up: with unit variance it would stay below -2.7
+
+
+@pytest.mark.parametrize(
+    ("x", "choices", "message"),
+    [
+        (np.zeros([4, 2], np.uint8), {}, "Expected the gaussian likelihood with --dequantize"),
+        (np.full([4, 2], 1.5), {"likelihood": "gaussian"}, "Expected integers with --dequantize"),
+    ],
+)
+def test_data_that_cannot_be_dequantised_are_refused(x, choices, message):
+    y = np.array([0, 0, 1, 1])
+    data = Dataset(x, y, x, y, ("a", "b"), "bernoulli")
+    with pytest.raises(InputError, match=message):
+        check_likelihood(Config(dequantize=True, **choices), data)

@@ -85,6 +85,8 @@ def test_the_table_is_made_a_row_at_a_time(tmp_path, few_digits, monkeypatch):
     row = result["rows"]["avae-2"]
     assert (row["stochastic_layers"], row["epochs"], row["samples"], row["published"]) == (2, 2, 20, "-82.97")
     assert len(row["curve"]) == 2
+    with pytest.raises(InputError, match="Expected the run of .*epochs=3"):
+        table2.reproduce(tmp_path, ["vae"], **{**TINY, "epochs": 3})
     assert f"| AVAE | 2 | 1 | 2 | {row['minutes']} |" in (tmp_path / "table2.md").read_text()
 
 
@@ -99,3 +101,13 @@ def test_an_unknown_name_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["reproduce", "fig9"])
     assert exit_status("tfadgm.reproduce", script.main) == 2
     assert capsys.readouterr().err.startswith("tfadgm.reproduce: Expected flags as in --help. Received: argument name")
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"), [("table2", ["--run-dir", "x"]), ("fig2", ["--rows", "vae"]), ("samples", ["--seeds", "2"])]
+)
+def test_a_flag_of_another_name_is_one_line(tmp_path, monkeypatch, capsys, name, flag):
+    monkeypatch.setattr(sys, "argv", ["reproduce", name, *flag, "--output", str(tmp_path / "new")])
+    assert exit_status("tfadgm.reproduce", script.main) == 2
+    assert capsys.readouterr().err.startswith(f"tfadgm.reproduce: Expected {flag[0]} with ")
+    assert not (tmp_path / "new").exists()

@@ -78,7 +78,7 @@ def draw_bounds(history: list[dict[str, Any]]) -> None:
     names = {"bound": "training", "test_bound": "test", "test_log_likelihood": "log p(x), test"}
     for (key, name), colour in zip(names.items(), COLOURS, strict=False):
         if key in history[-1]:
-            axis.plot(epochs, [row[key] for row in history], color=colour, label=name)
+            axis.plot(epochs, [row.get(key, np.nan) for row in history], color=colour, label=name)
     shown = [row[key] for row in history[len(history) // 10 :] for key in names if key in row]
     axis.set(xlabel="epoch", ylabel="bound of log p(x), nats", ylim=(min(shown) - 1, max(shown) + 1))
     axis.legend(frameon=False)

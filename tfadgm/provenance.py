@@ -12,12 +12,14 @@ ROOT = Path(__file__).parents[1]
 
 def commit() -> str:
     """The commit that ran, marked where the tree, but for results, differed from it; "unknown" outside of git."""
+    if not (ROOT / ".git").exists():
+        return "unknown"  # though ROOT may lie within another repository
     try:
         name, changed = (
             subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
             for command in (
                 ["rev-parse", "--short=12", "HEAD"],
-                ["diff", "HEAD", "--name-only", "--", ".", ":!results"],
+                ["status", "--porcelain", "--", ".", ":!results"],
             )
         )
     except (OSError, subprocess.CalledProcessError):

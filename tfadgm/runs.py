@@ -47,7 +47,7 @@ def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
     label_indices = np.zeros(0, np.int64)
     if config.model not in DENSITY:
         label_indices = choose_labels(dataset.y, dataset.class_names, config.labels, config.seed)
-    _check_likelihood(config, dataset)
+    check_likelihood(config, dataset)
     if config.epochs is None:
         steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
         config = dataclasses.replace(config, epochs=max(25, -(-LEAST_STEPS // steps)))
@@ -189,7 +189,7 @@ def _format_density(report: dict[str, Any]) -> str:
         return "No test points to report on."
     error = report["test_log_likelihood_standard_error"]
     return (
-        f"{report['model'].upper()}, nats a test point\n"
+        f"{report['model'].upper()}, nats a test point{', of scaled features' * (report['likelihood'] == 'gaussian')}\n"
         f"{'lower bound':<40}{report['test_bound']:>10.2f}\n"
         f"{'log p(x), ' + str(report['importance_samples']) + ' importance samples':<40}"
         f"{report['test_log_likelihood']:>10.2f} ± {error:.2f}"
@@ -206,7 +206,15 @@ def _told(config: Config, dataset: Dataset, labels: int) -> str:
     )
 
 
-def _check_likelihood(config: Config, dataset: Dataset) -> None:
+def check_likelihood(config: Config, dataset: Dataset) -> None:
+    """Raises InputError unless the likelihood and its noise suit the data."""
+    if config.dequantize:
+        if (config.likelihood if config.likelihood != "auto" else dataset.likelihood) != "gaussian":
+            raise InputError(
+                "Expected the gaussian likelihood with --dequantize. Received bernoulli: name --likelihood"
+            )
+        if any((part[:1000] != np.rint(part[:1000])).any() for part in (dataset.x, dataset.x_test)):
+            raise InputError("Expected integers with --dequantize. Received fractions: leave it out")
     if config.likelihood == "bernoulli" and dataset.x.min() < 0:
         raise InputError(
             "Expected features of 0 or more for the bernoulli likelihood. "

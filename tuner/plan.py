@@ -20,7 +20,7 @@ from tfadgm.data.sources import Dataset, load_dataset
 from tfadgm.data.split import choose_labels
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError
-from tfadgm.runs import LEAST_STEPS
+from tfadgm.runs import LEAST_STEPS, check_likelihood
 from tfadgm.training import write_text
 from tuner import space as spaces
 from tuner.objectives import Judge, folds_of, with_labels_only
@@ -79,6 +79,7 @@ def make_plan(flags: argparse.Namespace) -> Plan:
         if getattr(flags, name) < least:
             raise InputError(f"Expected {name} to be {least} or more. Received: {getattr(flags, name)}")
     dataset = load_dataset(base.dataset, base.data_dir, base.seed)
+    check_likelihood(base, dataset)
     labels = choose_labels(dataset.y, dataset.class_names, base.labels, base.seed)
     if base.epochs is None:
         steps = steps_per_epoch(len(dataset.x), base.unlabeled_batch)

@@ -162,6 +162,22 @@ def test_folders_that_are_not_this_search(tmp_path, monkeypatch, capsys, prepare
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_search_older_than_a_field_goes_on(tmp_path):
+    plan = make_plan(script.make_parser().parse_args(["--dataset", "moons", "--directory", str(tmp_path / "search")]))
+    with open_folder(plan, False):
+        pass
+    path = tmp_path / "search" / "search.json"
+    told = json.loads(path.read_text())
+    del told["config"]["dequantize"]
+    path.write_text(json.dumps(told))
+    with open_folder(plan, True):
+        pass
+    told["config"]["alpha"] = 3.0
+    path.write_text(json.dumps(told))
+    with pytest.raises(InputError, match="alpha is None instead of 3.0"), open_folder(plan, True):
+        pass
+
+
 def test_what_stands_for_a_field_can_be_fixed_too():
     flags = script.make_parser().parse_args(["--dataset", "moons", "--fix", "width=64", "--fix", "alpha_scale=2"])
     plan = make_plan(flags)

@@ -22,7 +22,7 @@ class Dataset:
     x_test       [M, *features]  points for the report only; M may be 0
     y_test       [M] int64
     class_names  one string a class
-    likelihood   "bernoulli" for intensities with a known range, else "gaussian"
+    likelihood   "bernoulli" for intensities with a known range, "gaussian" for other numbers, and for levels as numbers
     """
 
     x: np.ndarray
@@ -130,7 +130,7 @@ def _of_tfds(name: str, data_dir: str | None) -> tuple[dict[str, np.ndarray], di
     except Exception as error:  # TFDS raises whatever its download or its reader met
         raise InputError(
             f"Expected {name} from TensorFlow Datasets: a network, or a prepared copy named by --data-dir or "
-            f"TFDS_DATA_DIR. Received: {type(error).__name__}: {str(error).splitlines()[0]}"
+            f"TFDS_DATA_DIR. Received: {type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
         ) from error
     return _joined(train), _joined(test)
 

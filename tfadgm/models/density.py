@@ -108,13 +108,15 @@ class DensityModel(GenerativeModel):
         """Reconstructions [B, *features] in the units of the data."""
         return self.scaling.invert(self.decode(self.encode(self.scaling(x))))
 
-    def log_likelihood_bound(self, x: Any, importance_samples: int = 1, rows: int = 1000) -> np.ndarray:
+    def log_likelihood_bound(self, x: Any, *, importance_samples: int = 1, rows: int = 1000) -> np.ndarray:
         """A lower bound of log p(x), nats of the scaled features, by fixed samples; [N].
 
         With one importance sample it is the evidence lower bound; with more it rises towards log p(x). `rows` is how
         many samples of all examples are taken at a time.
         """
-        batches = tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(max(1, rows // importance_samples))
+        batches = tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(
+            max(1, rows // (importance_samples * self.mc_samples))
+        )
         return np.concatenate([self._bound_of_batch(batch, importance_samples).numpy() for batch in batches])
 
     @tf.function(reduce_retracing=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 from pathlib import Path
 
 from tfadgm.cli import Parser, exit_status
+from tfadgm.errors import InputError
 from tfadgm.reproduce import table2
 
 NAMES = {
@@ -23,15 +25,29 @@ def main() -> None:
     parser.add_argument("name", choices=NAMES, help="; ".join(f"{name}: {text}" for name, text in NAMES.items()))
     parser.add_argument("--output", type=Path, default=Path("reproduced"), help="folder (default: reproduced)")
     parser.add_argument("--run-dir", type=Path, help="a run to draw (default: made in the folder, and kept)")
-    parser.add_argument("--seeds", type=int, default=20, help="of fig1a: how many runs of each fit (default: 20)")
+    parser.add_argument("--seeds", type=int, help="of fig1a: how many runs of each fit (default: 20)")
     parser.add_argument(
         "--rows", nargs="+", choices=table2.ROWS, help="of table2: which models to train (default: all)"
     )
     flags = parser.parse_args()
+    _check_used(flags)
     command = importlib.import_module(f"tfadgm.reproduce.{flags.name.replace('-', '')}").reproduce
     flags.output.mkdir(parents=True, exist_ok=True)
-    command(flags.output, {"fig1a": flags.seeds, "table2": flags.rows}.get(flags.name, flags.run_dir))
-    print(f"{flags.name}: {flags.output}/{flags.name.replace('-', '')}.png, .pdf and .json")
+    command(flags.output, {"fig1a": flags.seeds or 20, "table2": flags.rows}.get(flags.name, flags.run_dir))
+    print(
+        f"{flags.name}: {flags.output}/{flags.name.replace('-', '')}.png, .pdf and .json"
+        + ", table2.md" * (flags.name == "table2")
+    )
+
+
+def _check_used(flags: argparse.Namespace) -> None:
+    """Raises InputError for a flag that belongs to another name."""
+    of = {"seeds": ("fig1a",), "rows": ("table2",), "run_dir": ("fig1b-d", "fig2", "samples")}
+    for flag, names in of.items():
+        if getattr(flags, flag) is not None and flags.name not in names:
+            raise InputError(
+                f"Expected --{flag.replace('_', '-')} with {', '.join(names)} only. Received: {flags.name}"
+            )
 
 
 if __name__ == "__main__":
