@@ -129,7 +129,10 @@ BAD = {
     "no validation file": (["--objective", "val_error", "--validation", "/none.npz"], "Expected arrays x"),
     "no data": (["--dataset", "/none.npz"], "Expected an existing .npz file"),
     "too few labels": (["--labels", "2", "--dataset", "digits"], "Expected at least one label for each of the 10"),
-    "one label a class": (["--labels", "10", "--objective", "cv_error"], "Expected at least two labels of every class"),
+    "one label a class": (
+        ["--labels", "10", "--dataset", "digits", "--objective", "cv_error"],
+        "Expected at least two labels of every class",
+    ),
 }
 
 
