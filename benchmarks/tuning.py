@@ -39,8 +39,8 @@ OBJECTIVES = "cv_error", "cv_nll", "bound", "combined"
 CHOOSER = "bound"  # the default objective of a search
 FRESH = range(10, 20)  # label seeds; the search has seen 0
 DRAWS = 10_000  # of trials with replacement, for the interval of a correlation
-REPEATS, SPEED_TRIALS = 3, 6
-SPEED = ["--labels", "50", "--epochs", "20", "--folds", "2", "--algorithm", "random", "--trials", str(SPEED_TRIALS)]
+REPEATS, SPEED_TRIALS = 3, 12
+SPEED = ["--labels", "50", "--epochs", "60", "--algorithm", "random", "--trials", str(SPEED_TRIALS)]
 HEAD = """# What a search is worth
 
 A search is judged by the labels it was given: by folds of them (`cv_error`, percent; `cv_nll`, nats), by the bound on
