@@ -9,11 +9,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfadgm
 from tfadgm.models import SemiSupervisedModel
 
 FEATURES, CLASSES = 6, 3
+KINDS = "ADGM", "SDGM", "M2"
+ALL = pytest.mark.parametrize("kind", KINDS)
 
 
 def make_model(kind: str, **options) -> SemiSupervisedModel:
@@ -35,6 +38,10 @@ def randomise(model: SemiSupervisedModel, seed: int = 0) -> SemiSupervisedModel:
         value = 0.4 * generator.normal(size=weight.shape)
         weight.assign(np.exp(value) if "variance" in weight.path else value)
     return model
+
+
+def stream(x: np.ndarray, y: np.ndarray, unlabeled: np.ndarray) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensors({"labeled": (x, y), "unlabeled": unlabeled}).repeat()
 
 
 @pytest.fixture

@@ -106,6 +106,16 @@ def test_images_are_scaled_by_channel():
     np.testing.assert_allclose(model.scaling.scale, np.tile(channels.std(0), 4), rtol=1e-5)
 
 
+def test_levels_are_scaled_with_their_noise():
+    """A feature that is nearly constant too, whose noise would otherwise be many deviations."""
+    levels = np.stack([np.arange(3000) % 1000 == 0, np.arange(3000) % 4], 1).astype(np.uint8)
+    model = models.VAE((2,), hidden_units=(8,), latent_units=2, likelihood="gaussian", dequantize=True)
+    model.adapt(levels)
+    rows = model.training_input(tf.constant(levels), [0, 1]).numpy()
+    np.testing.assert_allclose(rows.mean(0), 0, atol=0.1)
+    np.testing.assert_allclose(rows.std(0), 1, rtol=0.03)
+
+
 @pytest.mark.parametrize("kind", ["VAE", "SDGM"])
 def test_a_gaussian_cannot_run_to_infinity(kind):
     """Points that are all one, and a constant feature: the density stays under what its bounded variance allows."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -85,6 +86,8 @@ def test_the_table_is_made_a_row_at_a_time(tmp_path, few_digits, monkeypatch):
     row = result["rows"]["avae-2"]
     assert (row["stochastic_layers"], row["epochs"], row["samples"], row["published"]) == (2, 2, 20, "-82.97")
     assert len(row["curve"]) == 2
+    shutil.rmtree(tmp_path / "table2" / "avae-2")  # as on another machine, where the table has come along
+    assert table2.reproduce(tmp_path, ["vae"], **tiny) == result
     with pytest.raises(InputError, match="Expected the run of .*epochs=3"):
         table2.reproduce(tmp_path, ["vae"], **{**TINY, "epochs": 3})
     assert f"| AVAE | 2 | 1 | 2 | {row['minutes']} |" in (tmp_path / "table2.md").read_text()
@@ -110,4 +113,11 @@ def test_a_flag_of_another_name_is_one_line(tmp_path, monkeypatch, capsys, name,
     monkeypatch.setattr(sys, "argv", ["reproduce", name, *flag, "--output", str(tmp_path / "new")])
     assert exit_status("tfadgm.reproduce", script.main) == 2
     assert capsys.readouterr().err.startswith(f"tfadgm.reproduce: Expected {flag[0]} with ")
+    assert not (tmp_path / "new").exists()
+
+
+def test_no_seeds_are_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["reproduce", "fig1a", "--seeds", "0", "--output", str(tmp_path / "new")])
+    assert exit_status("tfadgm.reproduce", script.main) == 2
+    assert capsys.readouterr().err == "tfadgm.reproduce: Expected --seeds to be 1 or more. Received: 0\n"
     assert not (tmp_path / "new").exists()

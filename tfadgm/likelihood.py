@@ -17,7 +17,7 @@ from tfadgm.sweep import Draws
 
 BLOCK = 100  # examples at a time
 MOST_ROWS = 5000  # samples of all examples of a block at a time; more do not go faster
-BASE_MEMORY = 900  # MiB that TensorFlow, a data set and the weights take
+BASE_MEMORY = 900  # MiB that TensorFlow, MNIST and the weights take
 TENSORS = 12  # of the widest layer's size that are alive at a time
 
 
@@ -43,7 +43,7 @@ def log_likelihood(
     Raises:
         InputError: if `path` holds another estimate, or cannot be written.
     """
-    chunk = _chunk(model, samples, memory)
+    chunk = _chunk(model, samples, memory - x.nbytes // 2**20)
     told = {"samples": samples, "chunk": chunk, "seed": seed, "checksum": float(np.sum(x, dtype=np.float64))}
     done = {"log_p": np.zeros(0), "effective_samples": np.zeros(0)}
     if path is not None and path.exists():
@@ -78,13 +78,13 @@ def _accumulate(
 
 
 def _chunk(model: Model, samples: int, memory: int) -> int:
-    """Samples of a block at a time, so that the process stays within `memory` MiB."""
+    """Samples of a block at a time, so that the process stays within `memory` MiB beside its points."""
     widest = max([model.scaling.units, *model.hidden_units, 2 * model.latent_units, 2 * model.auxiliary_units])
     rows = int((memory - BASE_MEMORY) * 2**20 / (4 * TENSORS * widest))
     if rows < BLOCK:
         raise InputError(
-            f"Expected at least {BASE_MEMORY + 1 + 4 * TENSORS * widest * BLOCK // 2**20} MiB of memory. "
-            f"Received: {memory}"
+            f"Expected at least {BASE_MEMORY + 1 + 4 * TENSORS * widest * BLOCK // 2**20} MiB of memory beside the "
+            f"points. Received: {memory}"
         )
     return max(1, min(samples, min(rows, MOST_ROWS) // BLOCK))
 

@@ -166,10 +166,11 @@ class Scaling(keras.layers.Layer):
         self.shift = self.add_weight(shape=[self.units], initializer="zeros", trainable=False, name="shift")
         self.scale = self.add_weight(shape=[self.units], initializer="ones", trainable=False, name="scale")
 
-    def adapt(self, x: np.ndarray, likelihood: str) -> None:
+    def adapt(self, x: np.ndarray, likelihood: str, dequantize: bool = False) -> None:
         """Fits to x [N, *features]: Gaussian features to mean 0 and variance 1, Bernoulli ones into [0, 1].
 
-        Gaussian images [N, height, width, channels] are fitted by channel, other Gaussian features one by one.
+        Gaussian images [N, height, width, channels] are fitted by channel, other Gaussian features one by one; to the
+        variance of integers that are spread over their unit with `dequantize`.
         """
         if likelihood == "bernoulli":
             largest = max(1.0, float(x.max()))
@@ -178,7 +179,8 @@ class Scaling(keras.layers.Layer):
             shift, scale = np.zeros(()), np.full((), largest)
         else:
             axes = (0, 1, 2) if x.ndim == 4 else 0
-            shift, scale = x.mean(axes, dtype=np.float64), x.std(axes, dtype=np.float64)
+            shift, variance = _moments(x, axes)
+            scale = np.sqrt(variance + dequantize / 12)
             scale = np.where(scale <= 1e-6 * np.abs(shift), 1.0, scale)  # constant features
         for weight, value in ((self.shift, shift), (self.scale, scale)):
             weight.assign(np.broadcast_to(value, self.feature_shape).ravel())
@@ -196,6 +198,13 @@ def _shared_glorot(inputs: int, outputs: int) -> keras.initializers.Initializer:
     """Glorot's uniform limit of the concatenated inputs (Glorot and Bengio 2010), for each part of them."""
     limit = (6 / (inputs + outputs)) ** 0.5
     return keras.initializers.RandomUniform(-limit, limit)
+
+
+def _moments(x: np.ndarray, axes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance over `axes`, by a thousand examples: all of them would take eight bytes a feature."""
+    mean = x.mean(axes, dtype=np.float64)
+    squares = sum(np.square(x[first : first + 1000] - mean).sum(axes) for first in range(0, len(x), 1000))
+    return mean, squares * mean.size / x.size
 
 
 def _rows(layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:

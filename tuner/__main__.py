@@ -63,7 +63,7 @@ def make_parser() -> Parser:
     parser.add_argument("--trials", type=int, default=20, help="how many; hyperband counts for itself (default: 20)")
     parser.add_argument("--algorithm", choices=ALGORITHMS, default="bayesian", help="(default: bayesian)")
     parser.add_argument("--objective", choices=OBJECTIVES, default="bound", help="(default: bound)")
-    parser.add_argument("--folds", type=int, default=5, help="of the labels, in cross-validation (default: 5)")
+    parser.add_argument("--folds", type=int, help="of the labels, for cv_error and combined (default: 5)")
     parser.add_argument("--validation", metavar="FILE.npz", help="x and y of your own, for val_error")
     parser.add_argument("--fix", action="append", default=[], metavar="NAME=VALUE", help="e.g. hidden=[500,500]")
     parser.add_argument(

@@ -28,6 +28,8 @@ from tfadgm.training import ALPHA_SCALE, train
 from tuner.space import configured
 
 OBJECTIVES = "cv_error", "combined", "bound", "val_error"
+BY_FOLDS = "cv_error", "combined"
+FOLDS = 5
 BOUND_POINTS = 1000  # unlabeled examples that judge the bound
 
 
@@ -47,7 +49,7 @@ class Judge:
     dataset: Dataset
     labels: np.ndarray
     objective: str
-    folds: int = 5
+    folds: int = FOLDS
     validation: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
@@ -69,7 +71,7 @@ class Judge:
 
     def _parts(self, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Name, labels that train and labels that judge, of every training."""
-        if self.objective in ("cv_error", "combined"):
+        if self.objective in BY_FOLDS:
             fold = folds_of(self.dataset.y[self.labels], self.folds, seed)
             for number in range(fold.max() + 1):
                 yield f"fold{number}", self.labels[fold != number], self.labels[fold == number]

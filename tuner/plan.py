@@ -23,7 +23,7 @@ from tfadgm.errors import InputError
 from tfadgm.runs import LEAST_STEPS, check_likelihood
 from tfadgm.training import write_text
 from tuner import space as spaces
-from tuner.objectives import Judge, folds_of, with_labels_only
+from tuner.objectives import BY_FOLDS, FOLDS, Judge, folds_of, with_labels_only
 from tuner.oracles import make_oracle
 
 PLAN = "search.json"
@@ -74,21 +74,19 @@ def make_plan(flags: argparse.Namespace) -> Plan:
     space = spaces.search_space(base.model, spaces.parse_ranges(flags.range), fixed)
     space |= {name: spaces.Choice((value,)) for name, value in fixed.items() if name in spaces.STANDS_FOR}
     spaces.check(space, base)
-    for name in ("trials", "folds", "finalists", "finalist_seeds", "workers"):
-        least = 2 if name == "folds" else 1
-        if getattr(flags, name) < least:
-            raise InputError(f"Expected {name} to be {least} or more. Received: {getattr(flags, name)}")
+    for name in ("trials", "finalists", "finalist_seeds", "workers"):
+        if getattr(flags, name) < 1:
+            raise InputError(f"Expected {name} to be 1 or more. Received: {getattr(flags, name)}")
+    folds = _folds(flags)
     dataset = load_dataset(base.dataset, base.data_dir, base.seed)
     check_likelihood(base, dataset)
     labels = choose_labels(dataset.y, dataset.class_names, base.labels, base.seed)
     if base.epochs is None:
         steps = steps_per_epoch(len(dataset.x), base.unlabeled_batch)
         base = dataclasses.replace(base, epochs=max(25, -(-LEAST_STEPS // steps)))
-    judge = Judge(
-        base, with_labels_only(dataset, labels), labels, flags.objective, flags.folds, _validation(flags, dataset)
-    )
-    if flags.objective in ("cv_error", "combined"):
-        folds_of(dataset.y[labels], flags.folds, 0)
+    judge = Judge(base, with_labels_only(dataset, labels), labels, flags.objective, folds, _validation(flags, dataset))
+    if flags.objective in BY_FOLDS:
+        folds_of(dataset.y[labels], folds, 0)
     folder = Path(flags.directory or f"tuning/{base.name}")
     return Plan(folder, judge, space, fixed, flags.algorithm, flags.trials)
 
@@ -151,6 +149,17 @@ def _change(kept: str, text: str) -> str:
         return f"{name} is {other[name]} instead of {one[name]}"
     except (ValueError, KeyError, TypeError, StopIteration):
         return "the file is damaged"
+
+
+def _folds(flags: argparse.Namespace) -> int:
+    """The parts of the labels. Raises InputError if there cannot be so many, or the objective has none."""
+    if flags.folds is None:
+        return FOLDS
+    if flags.objective not in BY_FOLDS:
+        raise InputError(f"Expected --folds with --objective {' or '.join(BY_FOLDS)}. Received: {flags.objective}")
+    if flags.folds < 2:
+        raise InputError(f"Expected folds to be 2 or more. Received: {flags.folds}")
+    return flags.folds
 
 
 def _validation(flags: argparse.Namespace, dataset: Dataset) -> tuple[np.ndarray, np.ndarray] | None:

@@ -159,6 +159,15 @@ def test_the_bound_averages_groups():
     np.testing.assert_allclose(importance_weighted(weights, 4), [np.log(3)], rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["IWAE", "AVAE"])
+def test_the_bound_of_a_user_has_his_importance_samples(kind, x):
+    """K = 3 of his, over M = 2 of the model, whatever K it was trained with."""
+    model = randomise(make(kind, mc_samples=2))
+    weights = model._weights(model.scaling(x), Draws((0, 0), 6))
+    found = model.log_likelihood_bound(x, importance_samples=3)
+    np.testing.assert_allclose(found, importance_weighted(weights, 3), rtol=1e-5)
+
+
 def test_a_useless_auxiliary_variable_leaves_the_vae(x):
     """With q(z|a,x) = q(z|x) and p(a|x,z) = q(a|x), weight for weight."""
     avae, vae = randomise(make("AVAE")), make("VAE", seed=0)

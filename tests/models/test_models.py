@@ -1,7 +1,4 @@
-"""Every model: bounds by brute force and Monte Carlo, limits, prediction, generation, files."""
-
-import subprocess
-import sys
+"""Every model: bounds by brute force and Monte Carlo, limits, training."""
 
 import keras
 import numpy as np
@@ -9,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tests.conftest import CLASSES, make_model, randomise
+from tests.conftest import ALL, CLASSES, KINDS, make_model, randomise, stream
 from tfadgm import models
 from tfadgm.models.semi_supervised import SemiSupervisedModel
 from tfadgm.networks import BatchNorm
@@ -45,13 +42,12 @@ def m2_log_weight(model, x, y, samples):
 
 
 LOG_WEIGHTS = {"ADGM": adgm_log_weight, "SDGM": sdgm_log_weight, "M2": m2_log_weight}
-ALL = pytest.mark.parametrize("kind", LOG_WEIGHTS)
 LIKELIHOODS = pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 
 
 def test_no_model_is_missing_here():
     exported = {name for name in models.__all__ if issubclass(getattr(models, name), SemiSupervisedModel)}
-    assert exported - {"SemiSupervisedModel"} == set(LOG_WEIGHTS)
+    assert exported - {"SemiSupervisedModel"} == set(LOG_WEIGHTS) == set(KINDS)
 
 
 @ALL
@@ -123,62 +119,6 @@ def test_linear_gaussian_bounds_equal_the_evidence(kind, likelihood, x, y):
     np.testing.assert_allclose(model.labeled_bound(x, y, seed=[0, 1]), expected, rtol=1e-4)
 
 
-@ALL
-def test_a_bad_row_does_not_reach_its_neighbours(kind, x):
-    model = randomise(make_model(kind))
-    broken = x.copy()
-    broken[2] = np.nan
-    kept = [0, 1, 3, 4]
-    np.testing.assert_allclose(model(broken).numpy()[kept], model(x).numpy()[kept], atol=1e-6)
-    np.testing.assert_allclose(model.unlabeled_bound(broken).numpy()[kept], model.unlabeled_bound(x).numpy()[kept])
-
-
-@ALL
-def test_predictions_do_not_depend_on_the_batch(kind, x):
-    model = randomise(make_model(kind))
-    whole = model.predict(x, verbose=0)
-    np.testing.assert_allclose(whole.sum(1), 1, rtol=1e-5)
-    np.testing.assert_allclose(np.concatenate([model.predict(row[None], verbose=0) for row in x]), whole, atol=1e-6)
-    np.testing.assert_allclose(model.log_likelihood_bound(x, batch_size=2), model.log_likelihood_bound(x), rtol=1e-5)
-
-
-@ALL
-def test_generation_is_decided_by_its_seed(kind):
-    model = randomise(make_model(kind))
-    first, again, other = (model.generate([0, 1, 2, 0], seed).numpy() for seed in ((0, 1), (0, 1), (0, 2)))
-    assert first.shape == (4, 2, 3)
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-
-
-@ALL
-def test_labels_without_a_class_are_not_generated(kind):
-    with pytest.raises(ValueError, match="Expected labels from 0 to 2. Received: .*7"):
-        make_model(kind).generate([0, 7], (0, 1))
-
-
-@ALL
-def test_analogies_keep_the_style_and_change_the_class(kind, x, y):
-    """Each is decoded from the style of its own row, whatever stands beside it."""
-    model = randomise(make_model(kind))
-    found = model.analogies(x, y).numpy()
-    assert found.shape == (5, CLASSES, 2, 3)
-    np.testing.assert_allclose(model.analogies(x[2:3], y[2:3]).numpy()[0], found[2], atol=1e-5)
-    z = model.infer_style(model.scaling(x), tf.one_hot(y, CLASSES))
-    own = model.decode(z, tf.one_hot(y, CLASSES), tf.zeros([5, model.auxiliary_units]))
-    np.testing.assert_allclose(found[np.arange(5), y].reshape(5, 6), own, atol=1e-5)
-
-
-@ALL
-def test_evaluate_counts_errors(kind, x, y):
-    model = randomise(make_model(kind))
-    model.compile(optimizer="adam")
-    probabilities = model.predict(x, verbose=0)
-    scores = model.evaluate(x, y, batch_size=2, verbose=0, return_dict=True)
-    assert scores["error"] == pytest.approx(100 * np.mean(probabilities.argmax(1) != y))
-    assert scores["nll"] == pytest.approx(-np.log(probabilities[np.arange(5), y]).mean(), rel=1e-4)
-
-
 @LIKELIHOODS
 def test_draws_multiply_the_bernoulli_likelihood(likelihood, x, y):
     """Four draws score four times log p(x|.); a Gaussian feature stands for itself."""
@@ -202,10 +142,6 @@ def test_training_input_is_the_mean_of_draws(draws):
     assert (rows != model.training_input(grey, tf.constant([0, 2])).numpy()).any()
     mean = make_model("M2", draws=draws, binarize=False).training_input(grey, tf.constant([0, 1]))
     np.testing.assert_array_equal(mean, grey.reshape(-1, 6))
-
-
-def stream(x: np.ndarray, y: np.ndarray, unlabeled: np.ndarray) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensors({"labeled": (x, y), "unlabeled": unlabeled}).repeat()
 
 
 @ALL
@@ -252,53 +188,3 @@ def test_averages_of_batch_normalisation_belong_to_the_unlabeled_stream(kind, x,
         averages.append(after)
     for left, right in zip(*averages, strict=True):
         np.testing.assert_array_equal(left, right)
-
-
-@ALL
-def test_generation_in_evaluation_mode_gives_the_learned_classes(kind):
-    """Three noisy patterns: the mean of generated examples is the pattern, so the averages that they use are real."""
-    generator = np.random.default_rng(0)
-    patterns = np.array([[[1, 1, 0], [0, 0, 0]], [[0, 0, 1], [1, 0, 0]], [[0, 0, 0], [0, 1, 1]]], np.float32)
-    labels = np.repeat(np.arange(3), 40)
-    points = np.abs(patterns[labels] - (generator.random([120, 2, 3]) < 0.05)).astype(np.float32)
-    model = make_model(kind, alpha=1.0, hidden_units=(32, 32))
-    model.compile(optimizer=keras.optimizers.Adam(1e-2))
-    model.fit(stream(points[::4], labels[::4], points), steps_per_epoch=400, verbose=0, shuffle=False)
-    generated = model.generate(np.repeat(np.arange(3), 200), (0, 1)).numpy().reshape(3, 200, 2, 3)
-    np.testing.assert_allclose(generated.mean(1), np.abs(patterns - 0.05), atol=0.15)
-    assert model.evaluate(points, labels, verbose=0, return_dict=True)["error"] < 5
-
-
-@ALL
-def test_prediction_is_the_same_inside_xla(kind, x):
-    """TensorFlow's seeded draws are not: the noise of prediction is constant."""
-    model = randomise(make_model(kind))
-    np.testing.assert_allclose(tf.function(model, jit_compile=True)(x), model(x), atol=1e-6)
-
-
-LOAD = """
-import sys, keras, numpy as np, tfadgm
-folder, *kinds = sys.argv[1:]
-x = np.load(f"{folder}/x.npy")
-for kind in kinds:
-    model = keras.models.load_model(f"{folder}/{kind}.keras")
-    np.savez(f"{folder}/{kind}.npz", p=model.predict(x, batch_size=2, verbose=0), bound=model.log_likelihood_bound(x),
-             generated=model.generate([0, 1], (5, 6)).numpy(), steps=int(model.optimizer.iterations))
-"""
-
-
-def test_files_load_in_a_new_process(tmp_path, x, y):
-    trained = {kind: randomise(make_model(kind, likelihood="gaussian")) for kind in LOG_WEIGHTS}
-    np.save(tmp_path / "x.npy", x)
-    for kind, model in trained.items():
-        model.adapt(x + np.arange(5)[:, None, None])
-        model.compile(optimizer="adam")
-        model.fit(stream(x, y, x), steps_per_epoch=2, verbose=0, shuffle=False)
-        model.save(tmp_path / f"{kind}.keras")
-    subprocess.run([sys.executable, "-c", LOAD, str(tmp_path), *trained], check=True, capture_output=True)
-    for kind, model in trained.items():
-        with np.load(tmp_path / f"{kind}.npz") as loaded:
-            np.testing.assert_allclose(loaded["p"], model.predict(x, verbose=0), atol=1e-6)
-            np.testing.assert_allclose(loaded["bound"], model.log_likelihood_bound(x), rtol=1e-5)
-            np.testing.assert_allclose(loaded["generated"], model.generate([0, 1], (5, 6)).numpy(), rtol=1e-5)
-            assert loaded["steps"] == 2

@@ -120,7 +120,7 @@ class GenerativeModel(keras.Model):
 
     def adapt(self, x: np.ndarray) -> None:
         """Fits the scaling to training points x [N, *features] before training."""
-        self.scaling.adapt(x, self.likelihood)
+        self.scaling.adapt(x, self.likelihood, self.dequantize)
 
     # Construction.
 

@@ -17,9 +17,10 @@ from tfadgm.sweep import Draws
 class DensityModel(GenerativeModel):
     """A model of x alone, p(x,z) = p(z_L) p(z_L-1|z_L) ... p(z_1|z_2) p(x|z_1), learned by a bound of log p(x).
 
-    It is an ordinary Keras model: `compile(optimizer=...)`, `fit` on batches `{"unlabeled": x}`, `evaluate(x)`,
-    `predict(x)` to reconstructions [B, *features], `save`. A subclass declares the networks of its q, and of
-    auxiliary variables, and implements `log_weights` and `encode`.
+    It is an ordinary Keras model: `compile(optimizer=...)`, `fit` on batches `{"unlabeled": x}`, `evaluate(x)` of x as
+    it is (`tfadgm.likelihood.drawn` makes test points what the likelihood takes), `predict(x)` to reconstructions
+    [B, *features], `save`. A subclass declares the networks of its q, and of auxiliary variables, and implements
+    `log_weights` and `encode`.
 
     Arguments as in `GenerativeModel` but for `samples`, and
 

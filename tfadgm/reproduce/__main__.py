@@ -41,13 +41,15 @@ def main() -> None:
 
 
 def _check_used(flags: argparse.Namespace) -> None:
-    """Raises InputError for a flag that belongs to another name."""
+    """Raises InputError for a flag that belongs to another name, or has no use."""
     of = {"seeds": ("fig1a",), "rows": ("table2",), "run_dir": ("fig1b-d", "fig2", "samples")}
     for flag, names in of.items():
         if getattr(flags, flag) is not None and flags.name not in names:
             raise InputError(
                 f"Expected --{flag.replace('_', '-')} with {', '.join(names)} only. Received: {flags.name}"
             )
+    if flags.seeds is not None and flags.seeds < 1:
+        raise InputError(f"Expected --seeds to be 1 or more. Received: {flags.seeds}")
 
 
 if __name__ == "__main__":

@@ -50,16 +50,18 @@ control: the same networks without an auxiliary variable.
 """
 
 
-def reproduce(output: Path, rows: list[str] | None = None, **choices: Any) -> dict[str, Any]:
-    """Trains `rows`, by default all, and writes table2.md, .png, .pdf and .json into `output`."""
-    for name in ROWS if rows is None else rows:
+def reproduce(output: Path, names: list[str] | None = None, **choices: Any) -> dict[str, Any]:
+    """Trains the rows `names`, by default all, and writes table2.md, .png, .pdf and .json into `output`."""
+    for name in ROWS if names is None else names:
         _complete(output / "table2" / name, Config.for_dataset("mnist", **{**RECIPE, **ROWS[name][0], **choices}))
-    folders = {name: output / "table2" / name for name in ROWS}
+    path, folders = output / "table2.json", {name: output / "table2" / name for name in ROWS}
+    rows = json.loads(path.read_text())["rows"] if path.exists() else {}  # whose runs may be on another machine
+    rows |= {name: _row(name, folder) for name, folder in folders.items() if (folder / "row.json").exists()}
     result = {
         "command": "python -m tfadgm.reproduce table2",
         "machine": machine(),
         "importance_samples": SAMPLES,
-        "rows": {name: _row(name, folder) for name, folder in folders.items() if (folder / "row.json").exists()},
+        "rows": {name: rows[name] for name in ROWS if name in rows},
     }
     write_text(output / "table2.md", _table(result))
     _draw(result)
