@@ -84,7 +84,7 @@ def correlation(dataset: str) -> dict[str, Any]:
     flags, folder = search(dataset)
     configs = configs_of(dataset, folder)
     errors = test_errors([(folder / "tested" / trial, config) for trial, config in configs.items()])
-    trials = [
+    trials: list[dict[str, Any]] = [
         {"trial": trial, **scores_of(folder, trial), "test_error": error}
         for trial, error in zip(configs, errors, strict=True)
     ]

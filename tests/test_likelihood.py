@@ -119,8 +119,8 @@ def test_samples_come_in_parts_that_memory_allows(small, monkeypatch):
     whole = log_likelihood(model, x, 3000)
     error = np.sqrt(1 / parts["effective_samples"] + 1 / whole["effective_samples"])
     assert (np.abs(parts["log_p"] - whole["log_p"]) < 5 * error).all()
-    with pytest.raises(InputError, match="Received: 1000"):  # 1100 less the points
-        log_likelihood(model, np.zeros([2**17, 100], np.float64), 10, memory=1100)
+    with pytest.raises(InputError, match="Received: 900"):  # 1000 less the points
+        log_likelihood(model, np.zeros([100 * 2**16, 2], np.float64), 10, memory=1000)
     with pytest.raises(InputError, match="Expected at least 90. MiB of memory beside the points. Received: 100"):
         log_likelihood(model, x, 10, memory=100)
 
