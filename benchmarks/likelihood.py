@@ -39,6 +39,7 @@ def measure(run_dir: Path) -> dict[str, Any]:
     if estimate.with_suffix(".npz").exists():
         raise SystemExit(f"Expected a run without an estimate. Received {run_dir}: remove its {estimate.stem}.*")
     command = [sys.executable, "-m", "tfadgm.evaluation", str(run_dir.resolve()), "--samples", str(SAMPLES)]
+    code = commit()
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT)
     _, status, used = os.wait4(process.pid, 0)
@@ -51,7 +52,7 @@ def measure(run_dir: Path) -> dict[str, Any]:
         "minutes": round(minutes, 2),
         "peak_mib": used.ru_maxrss // 1024,
         "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all"),
-        "commit": commit(),
+        "commit": code,
     }
 
 
