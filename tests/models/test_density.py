@@ -79,7 +79,8 @@ def nf_vae_log_weight(model, x, samples):
     for part in np.split(parameters, model.flows, 1):
         w, u, b = part[:, :4], part[:, 4:8], part[:, 8]
         inner = (w * u).sum(1, keepdims=True)
-        u = u + (np.log1p((np.e - 1) * np.exp(inner)) - 1 - inner) * w / (w**2).sum(1, keepdims=True)
+        slope = 0.01 + 0.99 * np.log1p((np.e - 1) * np.exp(inner))
+        u = u + (slope - 1 - inner) * w / (w**2).sum(1, keepdims=True)
         hyperbolic = np.tanh((w * z).sum(-1) + b)
         log_q -= np.log(1 + (1 - hyperbolic**2) * (w * u).sum(1))
         z = z + u * hyperbolic[..., None]
@@ -200,6 +201,23 @@ def test_the_determinant_of_a_planar_map_by_differentiation():
     assert (expected.sign > 0).all()  # every map can be inverted
     found = planar.forward_log_det_jacobian(z, event_ndims=1)
     np.testing.assert_allclose(found, expected.logabsdet, rtol=1e-3, atol=1e-4)
+
+
+def test_a_map_that_contracts_has_a_determinant():
+    """Its logarithm is finite, with its gradient, however far w.u falls: a training met w.u = -80 (found as NaN)."""
+    w, u, z = tf.constant([[3.0, 0.0]]), tf.constant([[-50.0, 0.0]]), tf.zeros([1, 2])
+    with tf.GradientTape() as tape:
+        tape.watch([w, u, z])
+        determinant = Planar(w, u, tf.zeros(1)).forward_log_det_jacobian(z, event_ndims=1)
+    np.testing.assert_allclose(determinant, np.log([0.01]), rtol=1e-5)
+    assert all(np.isfinite(gradient).all() for gradient in tape.gradient(determinant, [w, u, z]))
+
+
+def test_the_ladder_narrows():
+    model = make("LVAE", hidden_units=(16, 12), stochastic_layers=3)
+    assert [network.projections[0].units for network in model.d] == [16, 8, 4]
+    assert [network.output_units for network in model.d] == [12, 6, 3]
+    assert [network.projections[0].units for network in model.p_z] == [8, 4]
 
 
 def test_a_merge_is_the_product_of_two_gaussians():

@@ -39,6 +39,7 @@ class GenerativeModel(keras.Model):
 
     built: bool
     terms: tuple[str, ...]  # names of the means that training reports beside its loss
+    narrowing = 1  # of hidden layers from one layer of the model to the next
 
     def __init__(
         self,
@@ -124,9 +125,9 @@ class GenerativeModel(keras.Model):
 
     # Construction.
 
-    def gaussian(self, units: int, *input_units: int) -> Conditional:
-        """A network for a Gaussian variable of `units` given inputs of `input_units`."""
-        return Gaussian(units, **self._network(input_units))
+    def gaussian(self, units: int, *input_units: int, layer: int = 0) -> Conditional:
+        """A network for a Gaussian variable of `units` given inputs of `input_units`, in a layer of the model."""
+        return Gaussian(units, **self._network(input_units, layer))
 
     def categorical(self, units: int, *input_units: int) -> Conditional:
         """A network for one of `units` classes given inputs of `input_units`."""
@@ -138,8 +139,9 @@ class GenerativeModel(keras.Model):
             return Bernoulli(units, **self._network(input_units))
         return self.gaussian(units, *input_units)
 
-    def _network(self, input_units: Sequence[int]) -> dict[str, Any]:
-        return {"input_units": input_units, "hidden_units": self.hidden_units, "batch_norm": self.batch_norm}
+    def _network(self, input_units: Sequence[int], layer: int = 0) -> dict[str, Any]:
+        hidden = [max(1, units // self.narrowing**layer) for units in self.hidden_units]
+        return {"input_units": input_units, "hidden_units": hidden, "batch_norm": self.batch_norm}
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights. Every subclass calls it last; Keras calls it again when a file is loaded."""

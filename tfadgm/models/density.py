@@ -44,8 +44,8 @@ class DensityModel(GenerativeModel):
         self.stochastic_layers = stochastic_layers
         self.importance_samples, self.mc_samples = importance_samples, mc_samples
         self.layer_units = [max(1, self.latent_units // 2**layer) for layer in range(stochastic_layers)]
-        pairs = zip(self.layer_units[:-1], self.layer_units[1:], strict=True)
-        self.p_z = [self.gaussian(own, above) for own, above in pairs]  # p(z_1|z_2), ...
+        pairs = enumerate(zip(self.layer_units[:-1], self.layer_units[1:], strict=True), 1)
+        self.p_z = [self.gaussian(own, above, layer=layer) for layer, (own, above) in pairs]  # p(z_1|z_2), ...
         self.p_x_z = self.observation(self.scaling.units, self.layer_units[0])
 
     # The parts of a factorisation. x is scaled, [B, D].

@@ -23,15 +23,20 @@ class LVAE(DensityModel):
 
     d_1(x) = d(x) and d_l(x) = d(d_l-1(x)) are deterministic; what they say of z_l is merged with the prior's word.
 
-    Arguments as in `DensityModel`.
+    The networks of each layer are half as wide as those of the one below. Arguments as in `DensityModel`.
     """
+
+    narrowing = 2
 
     def __init__(self, feature_shape: Sequence[int], **options: Any) -> None:
         super().__init__(feature_shape, **options)
-        width = self.hidden_units[-1] if self.hidden_units else self.scaling.units
-        below = [self.scaling.units] + [width] * (self.stochastic_layers - 1)
-        self.d = [Deterministic(width, **self._network([units])) for units in below]
-        self.n_z_d = [Gaussian(own, input_units=[width], hidden_units=()) for own in self.layer_units]
+        width, below = self.hidden_units[-1] if self.hidden_units else self.scaling.units, self.scaling.units
+        self.d, self.n_z_d = [], []
+        for layer, own in enumerate(self.layer_units):
+            units = max(1, width // self.narrowing**layer)
+            self.d.append(Deterministic(units, **self._network([below], layer)))
+            self.n_z_d.append(Gaussian(own, input_units=[units], hidden_units=()))
+            below = units
         self.build()
 
     def upward(self, x: tf.Tensor, draw: Draws) -> list[tfd.Distribution]:

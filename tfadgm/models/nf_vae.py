@@ -16,6 +16,7 @@ from tfadgm.networks import Deterministic
 from tfadgm.sweep import Draws
 
 SHIFT = math.log(math.e - 1)  # makes w.u' 0 where w.u is, so that small parameters are near the identity
+LEAST = 0.01  # no map contracts by more than that; the logarithm of nothing would end a training
 
 
 @keras.saving.register_keras_serializable("tfadgm")
@@ -66,22 +67,23 @@ class NFVAE(DensityModel):
 class Planar(tfb.Bijector):
     """f(z) = z + u' tanh(w.z + b), for w and u [B, Z] and b [B]; u' is u, moved along w so that f can be inverted.
 
-    Its inverse has no closed form, and nothing here asks for it.
+    1 + w.u', the slope of f along w where it is least or most, is above LEAST (appendix A.1 has it above 0). The
+    inverse has no closed form, and nothing here asks for it.
     """
 
     def __init__(self, w: tf.Tensor, u: tf.Tensor, b: tf.Tensor) -> None:
         super().__init__(forward_min_event_ndims=1, name="planar")
         inner = tf.reduce_sum(w * u, -1, keepdims=True)
-        moved = tf.nn.softplus(inner + SHIFT) - 1 - inner  # so that w.u' is above -1 (appendix A.1)
-        self.w, self.b = w, b
-        self.u = u + moved * w / (tf.reduce_sum(tf.square(w), -1, keepdims=True) + 1e-8)
+        slope = LEAST + (1 - LEAST) * tf.nn.softplus(inner + SHIFT)  # 1 + w.u'
+        self.w, self.b, self.slope = w, b, slope[..., 0]
+        self.u = u + (slope - 1 - inner) * w / (tf.reduce_sum(tf.square(w), -1, keepdims=True) + 1e-8)
 
     def _forward(self, z: tf.Tensor) -> tf.Tensor:
         return z + self.u * self._tanh(z)[..., None]
 
     def _forward_log_det_jacobian(self, z: tf.Tensor) -> tf.Tensor:
-        slope = 1 - tf.square(self._tanh(z))
-        return tf.math.log1p(slope * tf.reduce_sum(self.w * self.u, -1))
+        saturated = tf.square(self._tanh(z))
+        return tf.math.log(saturated + (1 - saturated) * self.slope)
 
     def _tanh(self, z: tf.Tensor) -> tf.Tensor:
         return tf.tanh(tf.reduce_sum(self.w * z, -1) + self.b)
