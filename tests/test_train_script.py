@@ -1,6 +1,7 @@
 """train.py as a user runs it: the whole run, kill and resume, and every kind of bad input."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import resource
@@ -17,6 +18,7 @@ import pytest
 
 import train
 from tfadgm.cli import exit_status
+from tfadgm.config import Config
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -67,6 +69,18 @@ def finish(*flags: object) -> dict:
 def result(folder: Path) -> tuple[list[np.ndarray], dict]:
     model = keras.models.load_model(folder / "model.keras")
     return [weight.numpy() for weight in model.weights], json.loads((folder / "report.json").read_text())
+
+
+def test_help_shows_every_choice_with_its_default(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")  # lines break at hyphens
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        train.main()
+    told = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0
+    for field in dataclasses.fields(Config):
+        assert f"--{field.name.replace('_', '-')}" in told
+        assert " ".join(f"{field.metadata['help']} (default: {field.default}".split()) in told
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ class Config:
     adversarial_weight: float = _flag(1.0, "weight of that term, in nats")
     prior_matching: float = _flag(0.0, "weight that pulls the classes towards equal shares; 0 leaves it out")
     prior_tolerance: float = _flag(
-        0.0, "by how much a class may be larger or smaller than that at no cost; 0.2: by 20 %"
+        0.0, "by how much a class may be larger or smaller than that at no cost; 0.2: by a fifth"
     )
     epochs: int | None = _flag(
         None, "passes over the unlabeled points; by default 25, or as many as make 1000 steps on small data"
