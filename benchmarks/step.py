@@ -81,7 +81,7 @@ def measure(case: dict[str, Any]) -> dict[str, float]:
     from tfadgm.config import Config
     from tfadgm.data.sources import Dataset
     from tfadgm.data.streams import mixed_stream
-    from tfadgm.training import build_model
+    from tfadgm.training import build_model, count_flops
 
     choices, classes = dict(case), case["classes"]
     del choices["classes"]
@@ -127,19 +127,6 @@ def measure(case: dict[str, Any]) -> dict[str, float]:
         "first_seconds": round(compile_seconds, 1),
         "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
-
-
-def count_flops(model: Any, batch: Any) -> int:
-    """Operations of the matrix products in one training step, from the shapes in its graph."""
-    import tensorflow as tf
-
-    graph = tf.function(model._update).get_concrete_function(batch).graph
-    total = 0
-    for op in graph.get_operations():
-        if op.type in ("MatMul", "BatchMatMulV2"):
-            inner = op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
-            total += 2 * inner * op.outputs[0].shape.num_elements()
-    return total
 
 
 def _seconds(action: Callable[[], Any]) -> float:

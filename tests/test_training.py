@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfadgm import training
 from tfadgm.checkpoint import Progress, restore_checkpoint, save_checkpoint
@@ -197,3 +198,13 @@ def test_a_run_without_test_points_reports_none(tmp_path, monkeypatch):
     assert report["supervised_error"] is None
     assert {path.name for path in (tmp_path / "run" / "figures").iterdir()} == {"curves.png", "samples.png"}
     shutil.rmtree(tmp_path / "run")
+
+
+def test_the_operations_of_a_step_are_counted(dataset):
+    """Of a VAE, 64-8-4 and 2-8-64: forward, backward but for x, sums of squares of weights and gradients."""
+    model = build_model(Config.for_dataset("digits", **{**TINY, "labels": None, "model": "vae"}), dataset, 0)
+    products = 64 * 8 + 8 * 4 + 2 * 8 + 8 * 64
+    kernels = [weight for weight in model.trainable_variables if weight.path.endswith("kernel")]
+    squares = sum(int(np.prod(weight.shape)) for weight in [*model.trainable_variables, *kernels])
+    found = training.count_flops(model, {"unlabeled": tf.constant(dataset.x[:100])})
+    assert found == 2 * 100 * (3 * products - 64 * 8) + 2 * squares

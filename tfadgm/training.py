@@ -17,6 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfadgm import models
 from tfadgm.checkpoint import Progress, restore_checkpoint, save_checkpoint, writing
@@ -148,6 +149,17 @@ def train(
         ],
     )
     return model, progress
+
+
+def count_flops(model: models.Model, batch: dict[str, Any]) -> int:
+    """Operations of the matrix products in one training step, from the shapes in its graph: 2 n k m for each."""
+    graph = tf.function(model._update).get_concrete_function(batch).graph
+    total = 0
+    for op in graph.get_operations():
+        if op.type in ("MatMul", "BatchMatMulV2"):
+            inner = op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
+            total += 2 * inner * op.outputs[0].shape.num_elements()
+    return total
 
 
 def fingerprint(config: Config, dataset: Dataset, label_indices: np.ndarray) -> str:
