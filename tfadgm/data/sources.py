@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -90,14 +91,12 @@ def draw_moons(points: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def mnist(data_dir: str | None = None) -> Dataset:
     """MNIST (LeCun et al. 1998) through TensorFlow Datasets: 60,000 + 10,000 images, uint8 [28, 28, 1]."""
-    train, test = _of_tfds("mnist", data_dir)
-    return Dataset(train["image"], train["label"], test["image"], test["label"], _numbered(10), "bernoulli")
+    return _of_tfds("mnist", data_dir, _numbered(10), "bernoulli")
 
 
 def svhn_cropped(data_dir: str | None = None) -> Dataset:
     """SVHN (Netzer et al. 2011) through TensorFlow Datasets: 73,257 + 26,032 images, uint8 [32, 32, 3]."""
-    train, test = _of_tfds("svhn_cropped", data_dir)
-    return Dataset(train["image"], train["label"], test["image"], test["label"], _numbered(10), "gaussian")
+    return _of_tfds("svhn_cropped", data_dir, _numbered(10), "gaussian")
 
 
 NORB_CLASSES = ("animal", "human", "airplane", "truck", "car")
@@ -108,9 +107,12 @@ def smallnorb(data_dir: str | None = None) -> Dataset:
 
     Each camera is a channel; a pixel is the mean of 3 x 3 pixels, to the nearest level.
     """
-    train, test = _of_tfds("smallnorb", data_dir)
-    pairs = [np.concatenate([_third(part["image"]), _third(part["image2"])], -1) for part in (train, test)]
-    return Dataset(pairs[0], train["label_category"], pairs[1], test["label_category"], NORB_CLASSES, "gaussian")
+    return _of_tfds("smallnorb", data_dir, NORB_CLASSES, "gaussian", _pairs)
+
+
+def _pairs(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    cameras = [_third(batch[camera]) for camera in ("image", "image2")]
+    return {"image": np.concatenate(cameras, -1), "label": batch["label_category"]}
 
 
 def _third(images: np.ndarray) -> np.ndarray:
@@ -120,23 +122,23 @@ def _third(images: np.ndarray) -> np.ndarray:
     return np.rint(blocks.mean((2, 4), dtype=np.float32)).astype(np.uint8)
 
 
-def _of_tfds(name: str, data_dir: str | None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The training and the test part of a data set of TensorFlow Datasets, whole, by feature."""
+def _of_tfds(
+    name: str, data_dir: str | None, class_names: tuple[str, ...], likelihood: str, prepare: Callable = dict
+) -> Dataset:
+    """The data set `name` of TensorFlow Datasets; `prepare` makes every batch of it one of `image` and `label`."""
     import tensorflow_datasets as tfds
 
     try:
         parts = tfds.load(name, split=["train", "test"], data_dir=data_dir, batch_size=1000)
-        train, test = (list(tfds.as_numpy(part)) for part in parts)
+        batches = [[prepare(batch) for batch in tfds.as_numpy(part)] for part in parts]
     except Exception as error:  # TFDS raises whatever its download or its reader met
         raise InputError(
             f"Expected {name} from TensorFlow Datasets: a network, or a prepared copy named by --data-dir or "
             f"TFDS_DATA_DIR. Received: {type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
         ) from error
-    return _joined(train), _joined(test)
-
-
-def _joined(batches: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {feature: np.concatenate([batch[feature] for batch in batches]) for feature in batches[0]}
+    keys = "image", "label"
+    x, y, x_test, y_test = (np.concatenate([batch[key] for batch in part]) for part in batches for key in keys)
+    return Dataset(x, y, x_test, y_test, class_names, likelihood)
 
 
 def own_arrays(path: Path) -> Dataset:
