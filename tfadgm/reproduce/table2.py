@@ -118,14 +118,17 @@ def _table(result: dict[str, Any]) -> str:
 
 
 def _draw(result: dict[str, Any]) -> None:
-    """Learning curves: an estimate with few samples of some test images, by minutes of training."""
-    _, axis = plt.subplots(figsize=(7, 4.4), layout="constrained")
+    """Learning curves: an estimate with few samples of some test images, by minutes and by operations of training."""
+    _, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained", sharey=True)
     best = -np.inf
     for (name, row), colour in zip(result["rows"].items(), COLOURS, strict=False):
         minutes, values = np.transpose(row["curve"])
         best = max(best, values.max())
-        axis.plot(minutes, values, color=colour, label=name)
+        operations = row["petaflop"] * np.arange(1, len(values) + 1) / len(values)
+        for axis, cost in zip(axes, (minutes, operations), strict=True):
+            axis.plot(cost, values, color=colour, label=name)
     if result["rows"]:
-        axis.set_ylim(best - 15, best + 1)
-        axis.legend(frameon=False, ncols=2)
-    axis.set(xlabel="minutes of training", ylabel="log p(x), nats, by 50 importance samples")
+        axes[0].set_ylim(best - 12, best + 1)
+        axes[0].legend(frameon=False, ncols=2)
+    axes[0].set(xlabel="minutes of training", ylabel="log p(x), nats, by 50 importance samples")
+    axes[1].set(xlabel="operations of training, PFLOP")
