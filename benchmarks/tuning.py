@@ -3,6 +3,7 @@
     python -m benchmarks.tuning digits     a search of 30 random trials, every one then trained on all labels and tested
     python -m benchmarks.tuning moons
     python -m benchmarks.tuning gain       digits: the choice against the preset, on ten label seeds that no search saw
+    python -m benchmarks.tuning own        the same of the digits as a user's own arrays, which have the preset of such
     python -m benchmarks.tuning speed      digits: trials a minute with one worker and with two; nothing beside it
 
 Test labels enter this report only: the search itself sees the labels of its training. Searches and trainings are kept
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -29,12 +31,14 @@ from scipy.stats import spearmanr
 from benchmarks.seeds import RESULTS, ROOT
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
+from tfadgm.data.split import choose_labels
 from tfadgm.provenance import commit, machine
+from tfadgm.runs import read_config
 from tuner.space import configured
 
 RUNS = ROOT / "runs" / "tuning"
 SEARCHES = {"digits": ["--labels", "50", "--epochs", "60"], "moons": ["--labels", "6"]}
-TRIALS = 30
+TRIALS, OWN_TRIALS = 30, 20
 OBJECTIVES = "cv_error", "cv_nll", "bound", "combined"
 CHOOSER = "bound"  # the default objective of a search
 FRESH = range(10, 20)  # label seeds; the search has seen 0
@@ -52,38 +56,51 @@ GAIN = """## The choice of `bound` in the digits' search against the preset
 
 Test error in percent, mean ± standard error over label seeds that the search has not seen.
 """
+OWN = """## The digits as arrays of one's own
+
+The same for a user who saves 50 labeled digits and the others without labels in an .npz file, where nothing but the
+preset of such files is at hand, and tunes it by `python -m tuner --dataset FILE.npz`: what `train.py` makes of the
+preset and of the search's `best_config.json`.
+"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="+", choices=[*SEARCHES, "gain", "speed"])
-    for part in parser.parse_args().parts:
-        found = {"gain": gain, "speed": speed}.get(part, lambda name=part: correlation(name))()
+    parser.add_argument("parts", nargs="+", choices=[*SEARCHES, "gain", "own", "speed"])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time (default: one a core)")
+    flags = parser.parse_args()
+    for part in flags.parts:
+        if part == "speed":
+            found = speed()
+        else:
+            found = {"gain": gain, "own": own}.get(part, functools.partial(correlation, part))(flags.jobs)
         path = RESULTS / "tuning.json"
         result = json.loads(path.read_text()) if path.exists() else {}
-        result |= {"command": "python -m benchmarks.tuning digits moons gain speed", "machine": machine()}
+        result |= {"command": "python -m benchmarks.tuning digits moons gain own speed", "machine": machine()}
         result[part] = found | {"commit": commit()}
         path.write_text(json.dumps(result, indent=1) + "\n")
         (RESULTS / "tuning.md").write_text(table(result))
 
 
-def search(dataset: str) -> tuple[list[str], Path]:
+def search(dataset: str, jobs: int) -> tuple[list[str], Path]:
     """Runs the search of a data set, or what is left of it; its command and folder."""
-    folder = RUNS / dataset
     flags = ["--dataset", dataset, *SEARCHES[dataset], "--algorithm", "random", "--objective", "cv_error"]
-    flags += ["--trials", str(TRIALS)]
+    return searched([*flags, "--trials", str(TRIALS)], RUNS / dataset, jobs)
+
+
+def searched(flags: list[str], folder: Path, jobs: int) -> tuple[list[str], Path]:
     if not (folder / "report.json").exists():
         resume = ["--resume"] if (folder / "search.json").exists() else []
-        command = [sys.executable, "-m", "tuner", *flags, "--workers", "2", "--directory", str(folder), *resume]
+        command = [sys.executable, "-m", "tuner", *flags, "--workers", str(jobs), "--directory", str(folder), *resume]
         subprocess.run(command, cwd=ROOT, check=True)
     return flags, folder
 
 
-def correlation(dataset: str) -> dict[str, Any]:
+def correlation(dataset: str, jobs: int) -> dict[str, Any]:
     """What every objective says of the trials, beside the test error after training on all labels."""
-    flags, folder = search(dataset)
+    flags, folder = search(dataset, jobs)
     configs = configs_of(dataset, folder)
-    errors = test_errors([(folder / "tested" / trial, config) for trial, config in configs.items()])
+    errors = test_errors([(folder / "tested" / trial, config) for trial, config in configs.items()], jobs)
     trials: list[dict[str, Any]] = [
         {"trial": trial, **scores_of(folder, trial), "test_error": error}
         for trial, error in zip(configs, errors, strict=True)
@@ -119,9 +136,9 @@ def interval(trials: list[dict[str, float]], name: str) -> list[float]:
     return [round(float(x), 2) for x in (spearmanr(*pairs.T).statistic, *np.nanquantile(many, [0.025, 0.975]))]
 
 
-def gain() -> dict[str, Any]:
+def gain(jobs: int) -> dict[str, Any]:
     """The choice of CHOOSER in the digits' search and the preset, trained on label seeds that it has not seen."""
-    _, folder = search("digits")
+    _, folder = search("digits", jobs)
     configs = configs_of("digits", folder)
     best = configs[min(configs, key=lambda trial: scores_of(folder, trial)[CHOOSER])]
     preset = Config.for_dataset("digits")
@@ -129,11 +146,37 @@ def gain() -> dict[str, Any]:
     rivals |= {
         f"{name}, {best.epochs} epochs": dataclasses.replace(rivals[name], epochs=best.epochs) for name in rivals
     }
-    runs = {
-        name: [(RUNS / "gain" / f"{name}-{seed}", dataclasses.replace(config, seed=seed)) for seed in FRESH]
-        for name, config in rivals.items()
-    }
-    found = iter(test_errors([run for group in runs.values() for run in group]))
+    return compared("gain", rivals, jobs)
+
+
+def own(jobs: int) -> dict[str, Any]:
+    """The choice of a search of the digits as a user's own arrays, and the preset of such."""
+    files = {seed: own_file(seed) for seed in (0, *FRESH)}
+    flags = ["--dataset", files[0], "--trials", str(OWN_TRIALS)]
+    _, folder = searched(flags, RUNS / "own", jobs)
+    rivals = {"preset": Config.for_dataset(files[0]), "tuned": read_config(folder / "best_config.json")}
+    return {"search": "python -m tuner " + " ".join(flags), **compared("own_gain", rivals, jobs, files)}
+
+
+def own_file(seed: int) -> str:
+    """The digits with the 50 labels that `seed` chooses, in an .npz file; its path."""
+    data, path = load_dataset("digits"), RUNS / f"digits-{seed}.npz"
+    labels = choose_labels(data.y, data.class_names, 50, seed)
+    arrays = {"x_labeled": data.x[labels], "y_labeled": data.y[labels], "x_unlabeled": np.delete(data.x, labels, 0)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays, x_test=data.x_test, y_test=data.y_test)
+    return str(path.relative_to(ROOT))
+
+
+def compared(folder: str, rivals: dict[str, Config], jobs: int, files: dict[int, str] | None = None) -> dict[str, Any]:
+    """Test errors of configurations by label seeds that no search has seen; `files` hold their data, if it differs."""
+    runs = {}
+    for name, config in rivals.items():
+        fresh = [
+            dataclasses.replace(config, seed=seed, dataset=files[seed] if files else config.dataset) for seed in FRESH
+        ]
+        runs[name] = [(RUNS / folder / f"{name}-{config.seed}", config) for config in fresh]
+    found = iter(test_errors([run for group in runs.values() for run in group], jobs))
     return {
         "seeds": list(FRESH),
         "runs": {
@@ -143,10 +186,10 @@ def gain() -> dict[str, Any]:
     }
 
 
-def test_errors(runs: list[tuple[Path, Config]]) -> list[float]:
-    """Percent of the test points, of trainings by `train.py`, one for each core at a time."""
-    with ThreadPoolExecutor(os.cpu_count()) as jobs:
-        return list(jobs.map(lambda run: test_error(*run), runs))
+def test_errors(runs: list[tuple[Path, Config]], jobs: int) -> list[float]:
+    """Percent of the test points, of trainings by `train.py` on a thread each, `jobs` at a time."""
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(lambda run: test_error(*run), runs))
 
 
 def test_error(folder: Path, config: Config) -> float:
@@ -209,14 +252,15 @@ def table(result: dict[str, Any]) -> str:
             choice = found["test_error_of_the_choice"][name]
             parts.append(f"| {name} | {value:.2f} | {low:.2f} to {high:.2f} | {choice:.2f} |")
         parts.append(f"\nCommit `{found['commit']}`.\n")
-    if "gain" in result:
-        parts.append(GAIN)
-        parts.append("| configuration | test error | label seeds |\n|---|---|---|")
-        for name, run in result["gain"]["runs"].items():
-            errors = run["test_errors"]
-            spread = np.std(errors, ddof=1) / len(errors) ** 0.5
-            parts.append(f"| {name} | {np.mean(errors):.2f} ± {spread:.2f} | {len(errors)} |")
-        parts.append(f"\nCommit `{result['gain']['commit']}`.\n")
+    for part, head in (("gain", GAIN), ("own", OWN)):
+        if part in result:
+            parts.append(head)
+            parts.append("| configuration | test error | label seeds |\n|---|---|---|")
+            for name, run in result[part]["runs"].items():
+                errors = run["test_errors"]
+                spread = np.std(errors, ddof=1) / len(errors) ** 0.5
+                parts.append(f"| {name} | {np.mean(errors):.2f} ± {spread:.2f} | {len(errors)} |")
+            parts.append(f"\nCommit `{result[part]['commit']}`.\n")
     if "speed" in result:
         found = result["speed"]
         parts.append(f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n")
