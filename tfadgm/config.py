@@ -80,6 +80,8 @@ class Config:
     xla: bool = _flag(True, "compile the training step with XLA: seconds at the start, faster steps")
 
     def __post_init__(self) -> None:
+        if not isinstance(self.hidden_units, (list, tuple)):
+            raise InputError(f"Expected hidden_units to be a list of whole numbers. Received: {self.hidden_units!r}")
         object.__setattr__(self, "hidden_units", tuple(self.hidden_units))
         _check_types(self)
         _check_choices(self)

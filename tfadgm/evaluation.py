@@ -19,6 +19,7 @@ from tfadgm.errors import InputError
 from tfadgm.likelihood import drawn, log_likelihood, summary
 from tfadgm.models import DensityModel, Model, SemiSupervisedModel
 
+BOUND_POINTS = 1000  # training points by which the tuner judges a bound
 WATCHED_POINTS, WATCHED_SAMPLES = 500, 50  # of the estimate of log p(x) that training watches
 
 
@@ -31,6 +32,12 @@ def scores(model: Model, x: np.ndarray, y: np.ndarray) -> dict[str, float | None
         many = model.log_likelihood_bound(x[:WATCHED_POINTS], importance_samples=WATCHED_SAMPLES)
         return {"bound": float(model.log_likelihood_bound(x).mean()), "log_likelihood": float(many.mean())}
     return classification_report(class_probabilities(model, x), y)
+
+
+def unlabeled_bound(model: SemiSupervisedModel, x: np.ndarray) -> float:
+    """-(-U(x)), the smaller the better: mean over BOUND_POINTS training points of x [N, *features]; nats."""
+    rows = np.random.default_rng(0).permutation(len(x))[:BOUND_POINTS]
+    return float(-model.log_likelihood_bound(drawn(model, x[rows])).mean())
 
 
 def class_probabilities(model: SemiSupervisedModel, x: np.ndarray, batch_size: int = 1000) -> np.ndarray:

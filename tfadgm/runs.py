@@ -17,7 +17,7 @@ from tfadgm.data.sources import Dataset, load_dataset
 from tfadgm.data.split import choose_labels
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError
-from tfadgm.evaluation import class_probabilities, classification_report
+from tfadgm.evaluation import class_probabilities, classification_report, unlabeled_bound
 from tfadgm.likelihood import drawn, log_likelihood, refit_statistics, summary
 from tfadgm.models import DensityModel, Model, SemiSupervisedModel
 from tfadgm.training import train, write_history, write_text
@@ -150,7 +150,7 @@ def _density_report(dataset: Dataset, model: DensityModel) -> dict[str, Any]:
 def _classifier_report(
     config: Config, dataset: Dataset, label_indices: np.ndarray, model: SemiSupervisedModel
 ) -> dict[str, Any]:
-    """Errors in percent; None where there are no test labels."""
+    """Errors in percent, None where there are no test labels; the bound as the tuner's, nats a training point."""
     scores = classification_report(class_probabilities(model, dataset.x_test), dataset.y_test)
     scored = len(dataset.y_test) > 0
     small = scored and RIVALS_POINTS[0] <= len(dataset.x) <= RIVALS_POINTS[1]
@@ -159,6 +159,7 @@ def _classifier_report(
         "test_error": scores["error"],
         "test_nll": scores["nll"],
         "test_ece": scores["ece"],
+        "bound": unlabeled_bound(model, dataset.x),
         "supervised_error": rivals.supervised_error(config, dataset, label_indices) if scored else None,
         "label_spreading_error": rivals.label_spreading_error(dataset, label_indices) if small else None,
         "self_training_error": rivals.self_training_error(dataset, label_indices) if small else None,

@@ -41,7 +41,7 @@ class Apart:
     def __call__(
         self, values: dict[str, Any], folder: Path, seed: int = 0, epochs: int | None = None
     ) -> dict[str, float]:
-        """As `Judge`, with TrainingError also if the process is killed, and RuntimeError for any mistake in it."""
+        """As `Judge`, with TrainingError also if the process is killed, and RuntimeError for any mistake or crash."""
         if self.process is None or self.connection is None:
             self.process, self.connection = self._started()
         held = FULL
@@ -50,10 +50,10 @@ class Apart:
             found, held = self.connection.recv()
         except (EOFError, ConnectionError):
             self.process.join()
-            raise TrainingError(
-                f"Expected trainings to end. Received the end of their process, exit status {self.process.exitcode}: "
-                "is there enough memory?"
-            ) from None
+            told = f"Expected trainings to end. Received the end of their process, exit status {self.process.exitcode}"
+            if self.process.exitcode == -signal.SIGKILL:
+                raise TrainingError(f"{told}: is there enough memory?") from None
+            raise RuntimeError(told) from None
         finally:
             if held >= FULL:
                 self.end()

@@ -18,7 +18,7 @@ from keras_tuner.src.distribute import oracle_chief
 from keras_tuner.src.engine.hyperparameters import HyperParameters
 from keras_tuner.src.engine.trial import Trial
 
-from tfadgm.errors import InputError
+from tfadgm.errors import InputError, TrainingError
 from tuner.client import PATIENCE, PAUSE
 from tuner.search import outcome
 
@@ -39,6 +39,7 @@ class Chief(oracle_chief.OracleServicer):
         super().__init__(oracle)
         self.thread = ThreadPoolExecutor(max_workers=1)
         self.drawing = False  # values of a trial, which may take many seconds
+        self.mistake: str | None = None  # an error of a worker that is no divergence
         self.heard: dict[str, float] = {}  # when a worker was last heard of
         self.processes: dict[str, str] = {}  # of workers that asked for a trial
         self.looked = time.monotonic()
@@ -70,8 +71,12 @@ class Chief(oracle_chief.OracleServicer):
         return self.thread.submit(self._update, request, context).result()
 
     def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
+        told = _metadata(context)
+        if "mistake-bin" in told:
+            self.mistake = told["mistake-bin"].decode(errors="replace")
+            return protos.get_service().EndTrialResponse()
         trial = Trial.from_proto(request.trial)
-        trial.message = _metadata(context).get("reason-bin", b"").decode(errors="replace") or None
+        trial.message = told.get("reason-bin", b"").decode(errors="replace") or None
         self.thread.submit(self._end, trial).result()
         return protos.get_service().EndTrialResponse()
 
@@ -154,6 +159,7 @@ def serve(
 
     Raises:
         InputError: if the address cannot be listened on.
+        TrainingError: if a worker tells of a mistake.
     """
     server = grpc.server(ThreadPoolExecutor(CALLS), options=[("grpc.so_reuseport", 0)])
     protos.get_service_grpc().add_OracleServicer_to_server(chief, server)
@@ -165,6 +171,8 @@ def serve(
     try:
         started(port)
         while not chief.thread.submit(chief.over).result():
+            if chief.mistake is not None:
+                raise TrainingError(f"Expected trials without mistakes. Received in a worker: {chief.mistake}")
             chief.thread.submit(look).result()
             time.sleep(0.2)
     finally:

@@ -17,9 +17,10 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_client
 from keras_tuner.src.engine.trial import Trial
 
-PATIENCE = 45.0  # seconds without an answer after which a worker gives up
+PATIENCE = 40.0  # seconds without an answer after which a worker gives up
 BEAT = 5.0  # seconds between two signs of life of a worker
 PAUSE = 1.0  # seconds before a worker that had nothing to do asks again
+MOST_TOLD = 4000  # bytes of an error; gRPC takes a few thousand beside a call
 CHANNEL = [("grpc.max_reconnect_backoff_ms", 2000), ("grpc.enable_http_proxy", 0)]
 
 
@@ -48,6 +49,12 @@ class Client(oracle_client.OracleClient):
         reason = (trial.message or "").strip().splitlines()[-1:]
         metadata = [("reason-bin", line[:1000].encode()) for line in reason]
         self.stub.EndTrial(protos.get_service().EndTrialRequest(trial=trial.to_proto()), metadata=metadata)
+
+    def tell_mistake(self, error: Exception) -> None:
+        """Tells the chief of an error that ends the search."""
+        told = f"{type(error).__name__}: {error}".encode()[-MOST_TOLD:]
+        with contextlib.suppress(ChiefLost, grpc.RpcError):
+            self.stub.EndTrial(protos.get_service().EndTrialRequest(), metadata=[("mistake-bin", told)])
 
     @contextlib.contextmanager
     def beating(self, trial_id: str) -> Iterator[None]:

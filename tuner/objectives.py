@@ -21,16 +21,14 @@ import numpy as np
 
 from tfadgm.config import Config
 from tfadgm.data.sources import UNKNOWN, Dataset
-from tfadgm.errors import InputError
-from tfadgm.evaluation import class_probabilities, classification_report
-from tfadgm.likelihood import drawn
+from tfadgm.errors import InputError, TrainingError
+from tfadgm.evaluation import class_probabilities, classification_report, unlabeled_bound
 from tfadgm.training import ALPHA_SCALE, train
 from tuner.space import configured
 
 OBJECTIVES = "cv_error", "combined", "bound", "val_error"
 BY_FOLDS = "cv_error", "combined"
 FOLDS = 5
-BOUND_POINTS = 1000  # unlabeled examples that judge the bound
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,16 +61,19 @@ class Judge:
         """All scores of a trial whose trainings are checkpointed in `folder`; `seed` changes folds, weights and noise.
 
         Raises:
-            TrainingError: if a training diverges.
+            TrainingError: if a training diverges, or a score is not finite.
         """
         scores = [self._train(values, train_on, held_out, folder / name, seed, epochs)
                   for name, train_on, held_out in self._parts(seed)]  # fmt: skip
-        return {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
+        means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
+        if not np.isfinite(list(means.values())).all():
+            raise TrainingError(f"Expected finite scores. Received: {means}")
+        return means
 
     def _parts(self, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Name, labels that train and labels that judge, of every training."""
         if self.objective in BY_FOLDS:
-            fold = folds_of(self.dataset.y[self.labels], self.folds, seed)
+            fold = folds_of(self.dataset.y[self.labels], self.folds, self.base.seed + seed)
             for number in range(fold.max() + 1):
                 yield f"fold{number}", self.labels[fold != number], self.labels[fold == number]
         else:
@@ -93,9 +94,7 @@ class Judge:
         keras.backend.clear_session()
         folder.mkdir(parents=True, exist_ok=True)
         model, _ = train(config, without_tests(self.dataset), train_on, folder, resume=True, verbose=0)
-        rows = np.random.default_rng(0).permutation(points)[:BOUND_POINTS]
-        x = drawn(model, self.dataset.x[rows])
-        scores: dict[str, Any] = {"bound": float(-model.log_likelihood_bound(x).mean())}
+        scores: dict[str, Any] = {"bound": unlabeled_bound(model, self.dataset.x)}
         if len(held_out):
             found = classification_report(
                 class_probabilities(model, self.dataset.x[held_out]), self.dataset.y[held_out]

@@ -36,10 +36,12 @@ class Resumed:
 
     held: the trials that were going on, by worker.
     ended: whether a chief has told a worker that there are no more trials.
+    first: the values of the first trial, which are not drawn.
     """
 
     held: dict[str, Any] = {}  # noqa: RUF012  replaced as a whole
     ended = False
+    first: dict[str, Any] | None = None
 
     def get_state(self) -> dict[str, Any]:
         return super().get_state() | {"ended": self.ended}  # type: ignore[misc]
@@ -54,6 +56,12 @@ class Resumed:
         }
         oracle.ongoing_trials = dict(self.held)
 
+    def _random_values(self) -> dict[str, Any] | None:
+        oracle: Any = self
+        if self.first is not None and not oracle._tried_so_far:
+            return dict(self.first)
+        return super()._random_values()  # type: ignore[misc]
+
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """As Keras Tuner's, in float32: as exact as its protocol, so that a trial can go on in any process."""
         found = super().populate_space(trial_id)  # type: ignore[misc]
@@ -63,8 +71,9 @@ class Resumed:
     def reload(self) -> None:
         super().reload()  # type: ignore[misc]
         oracle: Any = self
-        for name in set(oracle.trials) - set(oracle.start_order):  # begun, but not noted: it will be drawn again
-            del oracle.trials[name]
+        # A trial that has begun but is not noted will be drawn again. The order, which that of files has replaced,
+        # matters to a Gaussian process in its last digits.
+        oracle.trials = {name: oracle.trials[name] for name in oracle.start_order if name in oracle.trials}
         for name in list(oracle._retry_queue):  # ended, but not noted
             if oracle.trials[name].status in ("COMPLETED", "FAILED"):
                 oracle._retry_queue.remove(name)
@@ -90,8 +99,22 @@ class BayesianOracle(Resumed, keras_tuner.oracles.BayesianOptimizationOracle):
             return super().populate_space(trial_id)
 
 
-def make_oracle(algorithm: str, objective: str, space: spaces.Space, trials: int, epochs: int, seed: int) -> Any:
-    """The oracle of a search: at most `trials` trials, or as many as hyperband makes of `epochs`."""
+def make_oracle(
+    algorithm: str,
+    objective: str,
+    space: spaces.Space,
+    trials: int,
+    epochs: int,
+    seed: int,
+    first: dict[str, Any] | None = None,
+) -> Any:
+    """The oracle of a search: `first`, then up to `trials` in all, or as many as hyperband makes of `epochs`."""
+    oracle = _drawing(algorithm, objective, space, trials, epochs, seed)
+    oracle.first = first
+    return oracle
+
+
+def _drawing(algorithm: str, objective: str, space: spaces.Space, trials: int, epochs: int, seed: int) -> Any:
     options: dict[str, Any] = {
         "objective": keras_tuner.Objective(objective, "min"),
         "hyperparameters": spaces.hyperparameters(space),

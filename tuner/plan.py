@@ -8,6 +8,7 @@ import dataclasses
 import fcntl
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from tfadgm.checkpoint import writing
 from tfadgm.config import DENSITY, Config
+from tfadgm.data.npz import checked_points
 from tfadgm.data.sources import Dataset, load_dataset
 from tfadgm.data.split import choose_labels
 from tfadgm.data.streams import steps_per_epoch
@@ -42,8 +44,11 @@ class Plan:
 
     def oracle(self) -> Any:
         """What chooses the values of its trials."""
-        base = self.judge.base
-        return make_oracle(self.algorithm, self.judge.objective, self.space, self.trials, base.epochs or 1, base.seed)
+        judge, base = self.judge, self.judge.base
+        preset = spaces.preset_values(self.space, base, len(judge.dataset.x), len(judge.labels))
+        return make_oracle(
+            self.algorithm, judge.objective, self.space, self.trials, base.epochs or 1, base.seed, preset
+        )
 
     def to_json(self) -> str:
         told = {
@@ -77,6 +82,8 @@ def make_plan(flags: argparse.Namespace) -> Plan:
     for name in ("trials", "finalists", "finalist_seeds", "workers"):
         if getattr(flags, name) < 1:
             raise InputError(f"Expected {name} to be 1 or more. Received: {getattr(flags, name)}")
+    if base.seed + flags.finalist_seeds >= 2**31:
+        raise InputError(f"Expected a seed below {2**31 - flags.finalist_seeds}. Received: {base.seed}")
     folds = _folds(flags)
     dataset = load_dataset(base.dataset, base.data_dir, base.seed)
     check_likelihood(base, dataset)
@@ -96,9 +103,12 @@ def open_folder(plan: Plan, resume: bool) -> Iterator[None]:
     """Makes the folder of a new search, or finds that of the same search, and keeps other processes out of it.
 
     Raises:
-        InputError: if there is another search, or the folder is in use or cannot be written.
+        InputError: if there is another search or none to resume, or the folder is in use or cannot be written. A new
+            folder is not left behind by an InputError before the first trial.
     """
     folder, path = plan.folder, plan.folder / PLAN
+    if resume and not path.exists():
+        raise InputError(f"Expected a search to resume in {folder}. Received a folder without {PLAN}")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         kept = path.read_text() if path.exists() else None
@@ -110,12 +120,19 @@ def open_folder(plan: Plan, resume: bool) -> Iterator[None]:
         raise InputError(f"Expected a new folder. Received {folder}, which holds a search: continue it with --resume")
     else:
         check_same(plan)
-    with path.open("r+") as lock:
+    with contextlib.ExitStack() as stack:
+        with writing(folder):
+            lock = stack.enter_context(path.open("r+"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(f"Expected a search that is not running. Received {folder}, which is in use") from None
-        yield
+        try:
+            yield
+        except InputError:
+            if kept is None and not (folder / "trainings").exists():
+                shutil.rmtree(folder)
+            raise
 
 
 def check_same(plan: Plan) -> None:
@@ -170,9 +187,11 @@ def _validation(flags: argparse.Namespace, dataset: Dataset) -> tuple[np.ndarray
         return None
     try:
         with np.load(flags.validation, allow_pickle=False) as file:
-            x, y = file["x"], file["y"]
+            x, y = checked_points("x", file["x"]), file["y"]
         names = {name: index for index, name in enumerate(dataset.class_names)}
         return x.reshape(len(y), *dataset.x.shape[1:]), np.array([names[str(label)] for label in y], np.int64)
+    except InputError as error:
+        raise InputError(f"In {flags.validation}: {error}") from None
     except Exception as error:  # NumPy and zipfile raise many kinds for a file that is damaged
         raise InputError(
             f"Expected arrays x [N, {', '.join(map(str, dataset.x.shape[1:]))}] and y [N] of class names in "

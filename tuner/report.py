@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -17,6 +18,7 @@ from tfadgm.training import write_text
 from tuner.apart import Apart
 from tuner.objectives import clean
 from tuner.plan import Plan
+from tuner.search import own_values
 from tuner.space import configured
 
 BEST, REPORT = "best_config.json", "report.json"
@@ -25,27 +27,22 @@ BEST, REPORT = "best_config.json", "report.json"
 def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int, seeds: int) -> str:
     """Judges the best trials by `seeds` more seeds, writes best_config.json and report.json, and returns the table.
 
+    The score by which a trial was chosen is too good on average, so what is announced is the mean of the further seeds.
     `judges` work side by side.
 
     Raises:
         TrainingError: if no trial succeeded.
     """
     objective, folder = plan.judge.objective, plan.folder
-    trials = list(oracle.trials.values())
-    done = [trial for trial in trials if trial.status == "COMPLETED"]
-    failed = [trial for trial in trials if trial.status in ("FAILED", "INVALID")]
-    if not done:
-        reason = (failed[0].message or "no message").strip().splitlines()[-1] if failed else "no trial"
-        raise TrainingError(f"Expected at least one of {len(trials)} trials to succeed. Received: {reason}")
-    done.sort(key=lambda trial: (trial.score, trial.trial_id))
-    rows: list[dict[str, Any]] = []
-    for trial in done:
-        values = {name: value for name, value in trial.hyperparameters.values.items() if not name.startswith("tuner/")}
-        rows.append({"trial": trial.trial_id, "scores": [trial.score], "mean": trial.score, "values": values})
-    for row, more in zip(rows, _judged_again(plan, judges, rows[:finalists], seeds), strict=False):
-        row["scores"] += more
-        row["mean"] = float(np.mean(row["scores"]))
-    best = min(rows[:finalists], key=lambda row: row["mean"])
+    for training in (folder / "trainings").glob("*"):
+        clean(training)
+    rows, failed = _ranked(plan, oracle)
+    for row, again in zip(rows, _judged_again(plan, judges, rows[:finalists], seeds), strict=False):
+        found = [score for score in again if score is not None]
+        row["again"] = again
+        row["mean"] = float(np.mean(found)) if len(found) == len(again) else None
+    rows[:finalists] = sorted(rows[:finalists], key=lambda row: (row["mean"] is None, row["mean"] or 0.0))
+    best = rows[0]
     config = configured(plan.judge.base, best["values"], len(plan.judge.dataset.x), len(plan.judge.labels))
     write_text(folder / BEST, config.to_json())
     report = {
@@ -53,23 +50,45 @@ def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int, see
         "labels_seen": plan.judge.labels_seen,
         "best": best,
         "trials": rows,
-        "failed": {trial.trial_id: trial.message for trial in failed},
+        "failed": failed,
         "config": dataclasses.asdict(config),
     }
     write_text(folder / REPORT, json.dumps(report, indent=2) + "\n")
     return _table(report, folder)
 
 
-def _judged_again(plan: Plan, judges: Sequence[Apart], rows: list[dict[str, Any]], seeds: int) -> list[list[float]]:
-    """The scores of finalists under `seeds` further seeds each."""
+def _ranked(plan: Plan, oracle: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The trials that succeeded, the best of those with the most epochs first, and why others failed."""
+    trials = list(oracle.trials.values())
+    failed = {trial.trial_id: trial.message for trial in trials if trial.status in ("FAILED", "INVALID")}
+    rows = [
+        {
+            "trial": trial.trial_id,
+            "score": trial.score,
+            "epochs": trial.hyperparameters.values.get("tuner/epochs", plan.judge.base.epochs),
+            "values": own_values(trial.hyperparameters.values),
+        }
+        for trial in trials
+        if trial.status == "COMPLETED"
+    ]
+    if not rows:
+        reason = (next(iter(failed.values()), None) or "no message").strip().splitlines()[-1]
+        raise TrainingError(f"Expected at least one of {len(trials)} trials to succeed. Received: {reason}")
+    return sorted(rows, key=lambda row: (-row["epochs"], row["score"], row["trial"])), failed
+
+
+def _judged_again(
+    plan: Plan, judges: Sequence[Apart], rows: list[dict[str, Any]], seeds: int
+) -> list[list[float | None]]:
+    """The scores of finalists under `seeds` further seeds each, None where a training diverges."""
     free: SimpleQueue[Apart] = SimpleQueue()
     for judge in judges:
         free.put(judge)
 
-    def again(row: dict[str, Any], seed: int) -> float:
+    def again(row: dict[str, Any], seed: int) -> float | None:
         judge = free.get()
         try:
-            return _again(plan, judge, row["trial"], row["values"], seed)[plan.judge.objective]
+            return _again(plan, judge, row["trial"], row["values"], seed)
         finally:
             free.put(judge)
 
@@ -79,30 +98,46 @@ def _judged_again(plan: Plan, judges: Sequence[Apart], rows: list[dict[str, Any]
     return [scores[first : first + seeds] for first in range(0, len(scores), seeds)]
 
 
-def _again(plan: Plan, judge: Apart, name: str, values: dict[str, Any], seed: int) -> dict[str, float]:
-    """The scores of a finalist under another seed; kept in a file, so that a resume does not repeat them."""
-    path = plan.folder / "finalists" / f"{name}-{seed}.json"
+def _again(plan: Plan, judge: Apart, name: str, values: dict[str, Any], seed: int) -> float | None:
+    """The score of a finalist under another seed; kept in a file, so that a resume does not repeat it."""
+    path, objective = plan.folder / "finalists" / f"{name}-{seed}.json", plan.judge.objective
     if path.exists():
-        return json.loads(path.read_text())
-    scores = judge(values, path.with_suffix(""), seed=seed)
+        return json.loads(path.read_text())[objective]
+    scores: dict[str, float | None]
+    try:
+        scores = dict(judge(values, path.with_suffix(""), seed=seed))
+        told = f"{objective} {scores[objective]:.4f}"
+    except TrainingError as error:
+        scores, told = {objective: None}, f"failed: {error}"
+    path.parent.mkdir(parents=True, exist_ok=True)  # a training that is killed at once leaves no folder
     write_text(path, json.dumps(scores) + "\n")
     clean(path.with_suffix(""))
-    print(f"Trial {name} by seed {seed}: {plan.judge.objective} {scores[plan.judge.objective]:.4f}", flush=True)
-    return scores
+    print(f"Trial {name} by seed {seed}: {told}", flush=True)
+    return scores[objective]
 
 
 def _table(report: dict[str, Any], folder: Path) -> str:
-    names = list(report["best"]["values"])
-    lines = [f"{'trial':<7}{report['objective']:>12}{'seeds':>7}  " + "  ".join(names)]
+    names, objective = list(report["best"]["values"]), report["objective"]
+    lines = [f"{'trial':<7}{objective:>12}{'again':>12}{'epochs':>8}  " + "  ".join(names)]
     for row in report["trials"][:10]:
         values = [row["values"][name] for name in names]  # a trial of a worker has them in another order
         cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
         cells = [cell.ljust(len(name)) for cell, name in zip(cells, names, strict=True)]
-        lines.append(f"{row['trial']:<7}{row['mean']:>12.4f}{len(row['scores']):>7}  " + "  ".join(cells))
+        again = _told(row["mean"]) if "again" in row else "-"
+        lines.append(f"{row['trial']:<7}{row['score']:>12.4f}{again:>12}{row['epochs']:>8}  " + "  ".join(cells))
     lines.append(f"\nThe search saw {report['labels_seen']} labels, all of them yours, and no test label.")
     if report["failed"]:
         lines.append(f"{len(report['failed'])} trials failed; {folder / REPORT} tells why.")
     best = report["best"]
-    lines.append(f"Best: trial {best['trial']}, {report['objective']} {best['mean']:.4f}. Train it with")
-    lines.append(f"  python train.py --config {folder / BEST}")
+    lines.append(
+        f"Best: trial {best['trial']}, {objective} {_told(best['mean'])} by {len(best['again'])} seeds that have not "
+        "chosen it. Train it with"
+    )
+    lines.append(f"  python train.py {shlex.join(['--config', str(folder / BEST), '--run-dir', str(folder / 'best')])}")
+    if objective == "bound":
+        lines.append("whose report.json tells its bound.")
     return "\n".join(lines)
+
+
+def _told(mean: float | None) -> str:
+    return "failed" if mean is None else f"{mean:.4f}"

@@ -12,7 +12,7 @@ import keras_tuner
 from keras_tuner.engine import base_tuner
 from keras_tuner.src import config
 
-from tfadgm.errors import TrainingError
+from tfadgm.errors import InputError, TrainingError
 from tuner.apart import Apart
 from tuner.client import ChiefLost, Client
 from tuner.objectives import Judge, clean
@@ -35,11 +35,9 @@ class Search(base_tuner.BaseTuner):
     def run_trial(self, trial: Any) -> dict[str, float]:
         """The scores of a trial. A divergence fails the trial; any other error is a mistake and ends the search."""
         started = time.perf_counter()
-        values = dict(trial.hyperparameters.values)
-        epochs = values.pop("tuner/epochs", None)
+        told = trial.hyperparameters.values
+        epochs, before, values = told.get("tuner/epochs"), told.get("tuner/trial_id"), own_values(told)
         folder = self.folder / "trainings" / trial.trial_id
-        before = values.pop("tuner/trial_id", None)
-        values = {name: value for name, value in values.items() if not name.startswith("tuner/")}
         try:
             if before is not None and not self.judge.base.decay and not folder.exists():
                 partial = folder.with_name(f"{trial.trial_id}.partial")
@@ -48,20 +46,36 @@ class Search(base_tuner.BaseTuner):
                 partial.rename(folder)
             with self.oracle.beating(trial.trial_id) if self._is_worker() else contextlib.nullcontext():
                 scores = self.judge(values, folder, epochs=epochs)
+            write_hparams(self.folder / "tensorboard" / trial.trial_id, trial.trial_id, values, scores)
         except ChiefLost:
             raise
         except TrainingError as error:
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
+            if self._is_worker():
+                self.oracle.tell_mistake(error)
             raise keras_tuner.errors.FatalError(f"{type(error).__name__}: {error}") from error
-        if epochs is None:
-            clean(folder)
-        write_hparams(self.folder / "tensorboard" / trial.trial_id, trial.trial_id, values, scores)
         return scores | {"seconds": time.perf_counter() - started}
+
+    def search(self) -> None:
+        """Runs trials until there are none left. Raises InputError if a folder or file cannot be used."""
+        try:
+            super().search()
+        except keras_tuner.errors.FatalError as error:
+            if isinstance(error.__cause__, InputError):
+                raise error.__cause__ from None
+            raise
 
     def on_trial_end(self, trial: Any) -> None:
         super().on_trial_end(trial)
+        if "tuner/epochs" not in trial.hyperparameters.values:  # hyperband may go on with the training
+            clean(self.folder / "trainings" / trial.trial_id)
         print(outcome(self.oracle, trial.trial_id, trial.message), flush=True)
+
+
+def own_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Without what hyperband adds."""
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
 
 
 def outcome(oracle: Any, trial_id: str, message: str | None = None) -> str:
@@ -70,9 +84,11 @@ def outcome(oracle: Any, trial_id: str, message: str | None = None) -> str:
     if trial.status != "COMPLETED":
         return f"Trial {trial_id}: failed: " + (trial.message or message or "no message").strip().splitlines()[-1]
     best, seconds = oracle.get_best_trials(1)[0], trial.metrics.get_best_value("seconds")
+    ended = getattr(oracle, "end_order", None)  # a worker does not know
     return (
         f"Trial {trial_id}: {oracle.objective.name} {trial.score:.4f} in {seconds:.0f} s, "
         f"best {best.score:.4f} (trial {best.trial_id})"
+        + (f", {len(ended)} of {oracle.max_trials} trials" if ended and oracle.max_trials else "")
     )
 
 

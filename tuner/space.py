@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import typing
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,6 +37,10 @@ class Range:
         whole = isinstance(self.low, int) and isinstance(self.high, int)
         (space.Int if whole else space.Float)(name, self.low, self.high, sampling=self.scale)
 
+    def nearest(self, value: Any) -> Any:
+        """The value of the range that is nearest to `value`."""
+        return min(max(value, self.low), self.high)
+
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}, {self.scale}"
 
@@ -61,6 +66,12 @@ class Choice:
         else:
             space.Choice(name, [in_float32(value) for value in self.values], ordered=False)
 
+    def nearest(self, value: Any) -> Any:
+        """`value` if it is one of them, else the nearest number, else the first."""
+        if value in self.values or not all(type(own) in (int, float) for own in (value, *self.values)):
+            return value if value in self.values else self.values[0]
+        return min(self.values, key=lambda own: abs(own - value))
+
     def __str__(self) -> str:
         return ", ".join(json.dumps(value) for value in self.values)
 
@@ -73,15 +84,15 @@ SPACE: Space = {
     "alpha_scale": Range(0.1, 10.0, "log"),
     "width": Range(100, 800, "log"),
     "depth": Range(1, 3),
-    "latent_units": Range(10, 100, "log"),
-    "auxiliary_units": Range(10, 100, "log"),
+    "latent_units": Range(2, 100, "log"),
+    "auxiliary_units": Range(2, 100, "log"),
     "batch_norm": Choice((True, False)),
     "warm_up": Choice((0, 5, 20)),
     "samples": Choice((1, 2)),
     "marginalization": Choice(("exact", "rao_blackwellised")),
     "labeled_batch": Choice((20, 50, 100)),
     "unlabeled_batch": Choice((50, 100, 200)),
-    "adversarial_radius": Range(0.3, 3.0, "log"),
+    "adversarial_radius": Choice((0.0, 0.5, 1.0, 2.0, 4.0)),
     "prior_matching": Choice((0.0, 1.0, 10.0)),
 }
 ABSENT = {"m2": {"auxiliary_units"}}  # dimensions that a model does not have
@@ -137,8 +148,8 @@ def _parse_range(text: str) -> tuple[str, Dimension]:
     parts = value.split(":")
     try:
         if len(parts) == 1 and "," in value:
-            return name, Choice(tuple(_word(part) for part in value.split(",")))
-        low, high = (json.loads(part) for part in parts[:2])
+            return name, Choice(tuple(_typed(name, _word(part)) for part in value.split(",")))
+        low, high = (_typed(name, json.loads(part)) for part in parts[:2])
         scale = parts[2] if len(parts) == 3 else "linear"
         numbers = all(type(end) in (int, float) and math.isfinite(end) for end in (low, high))
         if (
@@ -155,6 +166,12 @@ def _parse_range(text: str) -> tuple[str, Dimension]:
         "Expected a range as NAME=LOW:HIGH or NAME=LOW:HIGH:log (above 0) with LOW below HIGH, or NAME=VALUE,VALUE. "
         f"Received: {text}"
     )
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A whole number as a real one where the dimension is real."""
+    real = name == "alpha_scale" or typing.get_type_hints(Config).get(name) is float
+    return float(value) if real and type(value) is int else value
 
 
 def _word(text: str) -> Any:
@@ -179,11 +196,21 @@ def configured(base: Config, values: dict[str, Any], points: int, labels: int) -
     return dataclasses.replace(base, **fields)
 
 
+def preset_values(space: Space, base: Config, points: int, labels: int) -> dict[str, Any]:
+    """The values of `base`, or the nearest that the space has."""
+    alpha_scale = 1.0 if base.alpha is None else base.alpha / (ALPHA_SCALE * points / labels)
+    width, depth = (base.hidden_units or (500,))[0], len(base.hidden_units)
+    wanted = dataclasses.asdict(base) | {"width": width, "depth": depth, "alpha_scale": alpha_scale}
+    return {name: dimension.nearest(wanted[name]) for name, dimension in space.items()}
+
+
 def check(space: Space, base: Config) -> None:
     """Raises InputError, naming the dimension, if one of its ends cannot be used."""
     for name, dimension in space.items():
         for end in dimension.ends:
             try:
+                if name == "depth" and end < 0:
+                    raise InputError(f"Expected depth to be 0 or more. Received: {end}")
                 configured(base, {name: end}, 100, 10)
             except (InputError, TypeError) as error:
                 raise InputError(f"Expected every value of the range of {name} to be usable. {error}") from None

@@ -112,8 +112,9 @@ class Workers:
 
 
 def threads_of(workers: int) -> int:
-    """The threads of each of so many processes that share this machine's cores."""
-    return max(1, (os.cpu_count() or 1) // workers)
+    """The threads of each of so many processes that share the cores of this one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // workers)
 
 
 def _work_for_parent(flags: argparse.Namespace) -> None:

@@ -42,7 +42,7 @@ def finish(*flags: object) -> tuple[int, str, str]:
 
 def outcome(folder: Path) -> tuple[dict, dict]:
     report = json.loads((folder / "report.json").read_text())
-    return {row["trial"]: (row["scores"], row["values"]) for row in report["trials"]}, report["best"]
+    return {row["trial"]: (row["score"], row["values"]) for row in report["trials"]}, report["best"]
 
 
 class Scores:

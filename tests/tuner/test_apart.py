@@ -11,6 +11,7 @@ from tfadgm.config import Config
 from tfadgm.errors import TrainingError
 from tuner import apart
 from tuner.apart import Apart
+from tuner.workers import threads_of
 
 
 class Answers:
@@ -25,7 +26,10 @@ class Answers:
             raise ValueError("shapes (3,) and (4,)")
         if "killed" in values:
             os.kill(os.getpid(), signal.SIGKILL)
-        return {"process": os.getpid(), "seed": seed, "epochs": epochs or 0}
+        if "crash" in values:
+            os.abort()
+        threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0))
+        return {"process": os.getpid(), "seed": seed, "epochs": epochs or 0, "threads": threads}
 
 
 def test_errors_come_back_and_a_killed_process_costs_one_call(tmp_path, monkeypatch):
@@ -41,6 +45,8 @@ def test_errors_come_back_and_a_killed_process_costs_one_call(tmp_path, monkeypa
         assert away({}, tmp_path)["process"] == first["process"]
         with pytest.raises(TrainingError, match="Received the end of their process, exit status -9"):
             away({"killed": True}, tmp_path)
+        with pytest.raises(RuntimeError, match="Received the end of their process, exit status -6$"):
+            away({"crash": True}, tmp_path)
         later = away({}, tmp_path)
         assert later["process"] != first["process"]
     with pytest.raises(ProcessLookupError):
@@ -51,6 +57,14 @@ def test_a_process_that_is_full_is_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr(apart, "FULL", 1)
     with Apart(Answers()) as away:
         assert away({}, tmp_path)["process"] != away({}, tmp_path)["process"]
+
+
+def test_workers_share_the_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(6), raising=False)
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    assert [threads_of(workers) for workers in (1, 2, 4, 7)] == [6, 3, 1, 1]
+    with Apart(Answers(), threads_of(2)) as away:
+        assert away({}, tmp_path)["threads"] == 3
 
 
 @pytest.mark.slow

@@ -1,12 +1,17 @@
 """python -m tuner as a user runs it: searches, stops, resumes, bad input."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.plugins.hparams import metadata
+from tensorboard.util import tensor_util
 
 from tests.tuner.helpers import (
     ROOT,
@@ -32,35 +37,50 @@ def whole(tmp_path_factory) -> Path:
     assert (status, errors) == (0, "")
     assert "The search saw 6 labels, all of them yours, and no test label." in printed
     assert [line.split(":")[0] for line in printed.splitlines()[:3]] == ["Trial 0", "Trial 1", "Trial 2"]
+    assert printed.splitlines()[2].endswith(", 3 of 3 trials")
+    (folder / "printed.txt").write_text(printed)
     return folder
 
 
-def test_the_best_configuration_can_be_trained(whole, tmp_path):
+def test_the_first_trial_is_the_preset(whole):
+    trials, _ = outcome(whole)
+    preset = Config.for_dataset("moons")
+    for name in ("learning_rate", "marginalization", "batch_norm", "warm_up", "adversarial_radius", "labeled_batch"):
+        assert trials["0"][1][name] == pytest.approx(getattr(preset, name))
+    assert trials["0"][1]["alpha_scale"] == 1
+
+
+def test_the_line_of_the_best_trains_it_to_its_score(whole):
     config = Config.from_json((whole / "best_config.json").read_text(), "")
     _, best = outcome(whole)
     assert config.learning_rate == best["values"]["learning_rate"]
     assert config.alpha == pytest.approx(best["values"]["alpha_scale"] * 0.1 * 10_006 / 6)
-    command = [
-        sys.executable,
-        "train.py",
-        "--config",
-        str(whole / "best_config.json"),
-        "--run-dir",
-        str(tmp_path / "run"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    lines = (whole / "printed.txt").read_text().splitlines()
+    (line,) = [line.split("python ")[1] for line in lines if line.startswith("  python train.py ")]
+    done = subprocess.run([sys.executable, *shlex.split(line)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "run" / "config.json").read_text()) == json.loads(config.to_json())
+    assert json.loads((whole / "best" / "config.json").read_text()) == json.loads(config.to_json())
+    report = json.loads((whole / "best" / "report.json").read_text())
+    assert report["bound"] == pytest.approx(best["score"], rel=1e-4)  # the same seed, a training of its own
 
 
-def test_trials_are_sessions_of_hparams(whole):
-    assert {path.parent.name for path in (whole / "tensorboard").rglob("events.*")} == {"0", "1", "2"}
+def test_tensorboard_reads_the_trials_as_sessions_of_hparams(whole):
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(whole / "tensorboard")).Reload()
+    found = multiplexer.PluginRunToTagToContent(metadata.PLUGIN_NAME)
+    trials, _ = outcome(whole)
+    assert set(found) == set(trials) == {"0", "1", "2"}
+    for name, tags in found.items():
+        told = metadata.parse_session_start_info_plugin_data(tags[metadata.SESSION_START_INFO_TAG]).hparams
+        assert told["learning_rate"].number_value == pytest.approx(trials[name][1]["learning_rate"])
+        (score,) = multiplexer.Tensors(name, "bound")
+        assert tensor_util.make_ndarray(score.tensor_proto) == pytest.approx(trials[name][0])
 
 
 def test_finalists_are_judged_again(whole):
     trials, best = outcome(whole)
-    assert len(best["scores"]) == 2
-    assert best["scores"][0] == min(scores[0] for scores, _ in trials.values())
+    assert best["score"] == min(score for score, _ in trials.values())
+    assert len(best["again"]) == 1
+    assert best["mean"] == best["again"][0] != best["score"]
 
 
 def test_a_killed_search_resumes_to_the_same_end(whole, tmp_path):
@@ -125,6 +145,10 @@ BAD = {
     "unknown dimension": (["--range", "foo=1:9"], "Expected a range of one of"),
     "unknown field": (["--fix", "foo=1"], "Expected FIELD=VALUE"),
     "value of another type": (["--fix", "samples=1.5"], "Expected samples to be int"),
+    "one number of units": (["--fix", "hidden=500"], "Expected hidden_units to be a list of whole numbers"),
+    "a depth below 0": (["--range", "depth=-3:2"], "Expected every value of the range of depth to be usable"),
+    "the last seed": (["--seed", str(2**31 - 1)], "Expected a seed below 2147483646"),
+    "nothing to resume": (["--resume"], "Expected a search to resume in"),
     "validation without a file": (["--objective", "val_error"], "Expected --objective val_error together with"),
     "file without validation": (["--validation", "x.npz"], "Expected --objective val_error together with"),
     "no validation file": (["--objective", "val_error", "--validation", "/none.npz"], "Expected arrays x"),
@@ -145,6 +169,27 @@ def test_bad_input_gets_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsy
     assert errors.startswith(f"tuner: {message}")
     assert errors.count("\n") == 1
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (np.full([2, 2], np.nan), ["upper", "lower"]),
+        (np.zeros([0, 2]), []),
+        (np.array([["a", "b"]]), ["upper"]),
+        (np.zeros([2, 3]), ["upper", "lower"]),
+        (np.zeros([1, 2]), ["left"]),
+    ],
+)
+def test_validation_sets_that_cannot_judge(tmp_path, monkeypatch, capsys, x, y):
+    path = tmp_path / "validation.npz"
+    np.savez(path, x=x, y=y)
+    flags = ["--dataset", "moons", "--objective", "val_error", "--validation", path, "--directory", tmp_path / "new"]
+    status, errors = run_script(monkeypatch, capsys, *flags)
+    assert status == 2
+    assert "Expected " in errors
+    assert str(path) in errors
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """What a search may see, and how it divides it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from tfadgm.config import Config
 from tfadgm.data.sources import UNKNOWN, digits, moons
 from tfadgm.data.split import choose_labels
-from tfadgm.errors import InputError
+from tfadgm.errors import InputError, TrainingError
 from tuner import objectives
 from tuner.objectives import Judge, folds_of, with_labels_only
 
@@ -89,6 +91,26 @@ def test_every_fold_is_judged_by_a_model_that_has_not_seen_it(tmp_path, monkeypa
     assert scores["cv_nll"] == pytest.approx(np.log(2))
     assert scores["bound"] == 3.0
     assert scores["combined"] == pytest.approx(3.0 + 0.1 * 10_006 / 6 * np.log(2))
+
+
+def test_scores_that_are_not_finite_are_a_divergence(tmp_path, monkeypatch):
+    class Lost:
+        binarize, dequantize = False, False
+
+        def log_likelihood_bound(self, x):
+            return np.full(len(x), np.nan)
+
+    monkeypatch.setattr(objectives, "train", lambda *arguments, **options: (Lost(), None))
+    with pytest.raises(TrainingError, match="Expected finite scores"):
+        judge("bound")({}, tmp_path)
+
+
+def test_the_seed_of_a_search_chooses_its_folds():
+    """Labels may be given, as in an .npz file."""
+    one = judge("cv_error")
+    other = dataclasses.replace(one, base=dataclasses.replace(one.base, seed=1))
+    parts = [[held_out.tolist() for _, _, held_out in found._parts(0)] for found in (one, other)]
+    assert parts[0] != parts[1]
 
 
 def test_objectives_of_a_real_training(tmp_path):

@@ -5,14 +5,17 @@ import json
 import keras_tuner
 import numpy as np
 import pytest
+from keras_tuner.src import backend
 
 from tests.tuner.helpers import (
     Scores,
     search,
 )
+from tfadgm.config import Config
+from tfadgm.errors import InputError
 from tuner.oracles import make_oracle, save_json
-from tuner.search import Search
-from tuner.space import Choice, Range
+from tuner.search import Search, own_values
+from tuner.space import SPACE, Choice, Range, in_float32, preset_values, search_space
 
 
 def test_a_trial_that_diverges_fails_alone(tmp_path, capsys):
@@ -52,6 +55,42 @@ def test_an_interrupted_search_draws_what_it_would_have_drawn(tmp_path, algorith
     assert all(trial.status == "COMPLETED" for trial in resumed.trials.values())
 
 
+def test_a_resumed_bayesian_search_draws_the_same_to_the_last_digit(tmp_path, monkeypatch):
+    """Whatever order the files of trials come in."""
+
+    class Interrupted(Scores):
+        def __call__(self, *arguments, **options):
+            if self.calls == 4:
+                raise KeyboardInterrupt
+            return super().__call__(*arguments, **options)
+
+    space = {name: SPACE[name] for name in ("learning_rate", "alpha_scale", "marginalization")}
+
+    def searched(folder, judge):
+        oracle = make_oracle("bayesian", "bound", space, 7, 1, 0)
+        Search(oracle, judge, folder).search()
+        return {name: trial.hyperparameters.values for name, trial in oracle.trials.items()}
+
+    whole = searched(tmp_path / "whole", Scores())
+    with pytest.raises(KeyboardInterrupt):
+        searched(tmp_path / "search", Interrupted())
+    found = backend.io.glob
+    monkeypatch.setattr(backend.io, "glob", lambda pattern: sorted(found(pattern), reverse=True))
+    assert searched(tmp_path / "search", Scores()) == whole
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
+def test_the_first_trial_can_be_given(tmp_path, algorithm):
+    space = search_space("sdgm", {}, {})
+    first = preset_values(space, Config.for_dataset("mnist"), 60_000, 100)
+    oracle = make_oracle(algorithm, "bound", space, 3, 3, 0, first)
+    Search(oracle, Scores(), tmp_path).search()
+    values = [own_values(oracle.trials[name].hyperparameters.values) for name in oracle.start_order]
+    assert values[0] == {name: in_float32(value) for name, value in first.items()}
+    assert values[1] != values[0]
+    assert set(values[1]) == set(values[0])
+
+
 @pytest.mark.parametrize("behind", [1, 2])
 def test_a_search_killed_between_two_files_goes_on(tmp_path, behind):
     """The files of the trials are ahead of the oracle's, which saw a trial begin and not what came after."""
@@ -75,6 +114,15 @@ def test_a_search_killed_between_two_files_goes_on(tmp_path, behind):
     found = {name: trial.hyperparameters.values for name, trial in resumed.trials.items()}
     assert found == {name: trial.hyperparameters.values for name, trial in whole.trials.items()}
     assert all(trial.status == "COMPLETED" for trial in resumed.trials.values())
+
+
+def test_a_file_that_cannot_be_used_is_no_mistake(tmp_path):
+    class Damaged(Scores):
+        def __call__(self, *arguments, **options):
+            raise InputError("Expected a checkpoint in x. Received a damaged one: delete it")
+
+    with pytest.raises(InputError, match="delete it"):
+        search(tmp_path, Damaged())
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):

@@ -1,5 +1,7 @@
 """The search space: every dimension reaches the configuration, and nothing impossible is accepted."""
 
+import dataclasses
+
 import keras_tuner
 import pytest
 
@@ -14,6 +16,7 @@ from tuner.space import (
     hyperparameters,
     parse_fixed,
     parse_ranges,
+    preset_values,
     search_space,
     table,
 )  # fmt: skip
@@ -36,6 +39,30 @@ def test_every_value_that_may_be_drawn_can_be_trained(model):
                 assert type(getattr(config, name)) is type(value)
         assert config.hidden_units == (values["width"],) * values["depth"]
         assert config.alpha == pytest.approx(values["alpha_scale"] * 0.1 * 1257 / 50)
+
+
+@pytest.mark.parametrize("dataset", ["digits", "moons", "mnist", "npz"])
+def test_the_space_has_the_presets(dataset):
+    base = Config.for_dataset(f"mine.{dataset}" if dataset == "npz" else dataset)
+    values = preset_values(search_space("sdgm", {}, {}), base, 60_000, 100)
+    config = configured(base, values, 60_000, 100)
+    assert config.alpha == pytest.approx(0.1 * 60_000 / 100)
+    assert dataclasses.replace(config, alpha=None) == base
+
+
+def test_a_narrower_space_has_the_values_nearest_to_the_preset():
+    ranges = parse_ranges(["width=10:20", "samples=2,3", "learning_rate=1e-4:3e-4:log", "batch_norm=false,false"])
+    values = preset_values(search_space("sdgm", ranges, {}), BASE, 1257, 50)
+    found = [values[name] for name in ("width", "samples", "learning_rate", "batch_norm")]
+    assert found == [20, 2, 3e-4, False]
+
+
+def test_whole_numbers_are_real_ones_where_the_field_is():
+    ranges = parse_ranges(["learning_rate=0:1", "alpha_scale=0.5,1,2", "prior_matching=0:3", "width=10:20"])
+    assert ranges["learning_rate"].ends == (0.0, 1.0)
+    assert all(type(end) is float for name in ("alpha_scale", "prior_matching") for end in ranges[name].ends)
+    assert all(type(end) is int for end in ranges["width"].ends)
+    hyperparameters(ranges)
 
 
 def test_m2_has_no_auxiliary_variable():
@@ -72,7 +99,7 @@ def test_ranges_that_are_none(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["learning_rate=-1:1", "width=0:9", "samples=0:2", "batch_norm=1:2", "latent_units=0.5:2.5"]
+    "text", ["learning_rate=-1:1", "depth=-1:2", "width=0:9", "samples=0:2", "batch_norm=1:2", "latent_units=0.5:2.5"]
 )
 def test_ranges_that_cannot_be_trained(text):
     with pytest.raises(InputError, match="Expected every value of the range of"):

@@ -33,7 +33,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     arrays = _read(path)
     points = ["x_labeled", "x_unlabeled"] + ["x_test"] * ("x_test" in arrays)
     for key in points:
-        arrays[key] = _checked_points(key, arrays[key])
+        arrays[key] = checked_points(key, arrays[key])
         if arrays[key].dtype != arrays["x_labeled"].dtype:
             raise InputError(
                 f"Expected {key} and x_labeled to be both bytes (uint8) or both other numbers. "
@@ -90,7 +90,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         ) from None
 
 
-def _checked_points(key: str, x: np.ndarray) -> np.ndarray:
+def checked_points(key: str, x: np.ndarray) -> np.ndarray:
+    """x [N, *features] as bytes or float32. Raises InputError, naming `key`, unless it holds finite numbers."""
     if x.dtype.kind not in "buif" or x.ndim < 2 or 0 in x.shape:
         raise InputError(
             f"Expected {key} to hold numbers of shape [rows, *features], with at least one row and one feature. "

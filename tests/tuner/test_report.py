@@ -1,0 +1,89 @@
+"""What a search ends with: finalists by other seeds, and which trial is announced."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.tuner.helpers import Scores, search
+from tfadgm.errors import TrainingError
+from tuner import __main__ as script
+from tuner.plan import Plan, make_plan
+from tuner.report import finish
+
+
+@pytest.fixture
+def plan(tmp_path) -> Plan:
+    flags = ["--dataset", "moons", "--directory", str(tmp_path / "search"), "--trials", "4", "--epochs", "9"]
+    return make_plan(script.make_parser().parse_args(flags))
+
+
+def again(scores: dict[str, list[float | None]], calls: list | None = None):
+    """Stands for a judge: the further scores of every trial, None for a divergence."""
+
+    def judge(values, folder: Path, seed: int) -> dict[str, float]:
+        if calls is not None:
+            calls.append(folder.name)
+        score = scores[folder.name.split("-")[0]][seed - 1]
+        if score is None:
+            raise TrainingError("Expected a finite loss")
+        return {"bound": score}
+
+    return judge
+
+
+def test_fresh_seeds_choose_among_finalists_and_are_announced(tmp_path, plan):
+    oracle = search(tmp_path / "search", Scores())
+    first, second, *_ = (trial.trial_id for trial in oracle.get_best_trials(4))
+    told = finish(plan, oracle, [again({first: [9.0, 7.0], second: [5.0, 7.0]})], 2, 2)
+    report = json.loads((tmp_path / "search" / "report.json").read_text())
+    assert [row["trial"] for row in report["trials"][:2]] == [second, first]
+    assert report["best"]["again"] == [5.0, 7.0]
+    assert report["best"]["score"] == oracle.trials[second].score
+    assert f"Best: trial {second}, bound 6.0000 by 2 seeds that have not chosen it." in told
+    assert f"--config {tmp_path}/search/best_config.json --run-dir {tmp_path}/search/best" in told
+
+
+def test_a_finalist_that_diverges_by_another_seed_loses(tmp_path, plan, capsys):
+    oracle, calls = search(tmp_path / "search", Scores()), []
+    first, second, *_ = (trial.trial_id for trial in oracle.get_best_trials(4))
+    scores = {first: [1.0, None], second: [5.0, 7.0]}
+    for _ in range(2):  # a resume knows what has failed
+        finish(plan, oracle, [again(scores, calls)], 2, 2)
+        report = json.loads((tmp_path / "search" / "report.json").read_text())
+        assert report["best"]["trial"] == second
+        assert report["trials"][1]["again"] == [1.0, None]
+    assert len(calls) == 4
+    assert f"Trial {first} by seed 2: failed: Expected a finite loss" in capsys.readouterr().out
+
+
+def test_there_is_a_best_even_if_all_finalists_diverge(tmp_path, plan):
+    oracle = search(tmp_path / "search", Scores())
+    first = oracle.get_best_trials(1)[0].trial_id
+    told = finish(plan, oracle, [again({first: [None]})], 1, 1)
+    assert f"Best: trial {first}, bound failed by 1 seeds" in told
+
+
+def test_hyperbands_finalists_have_trained_for_all_epochs(tmp_path, plan):
+    class Longer(Scores):
+        """Fewer epochs score better, which is no merit."""
+
+        def __call__(self, values, folder, seed=0, epochs=None):
+            return {"bound": super().__call__(values, folder)["bound"] + epochs}
+
+    oracle = search(tmp_path / "search", Longer(), "hyperband", epochs=9)
+    finish(plan, oracle, [again({name: [1.0] for name in oracle.trials})], 2, 1)
+    epochs = [row["epochs"] for row in json.loads((tmp_path / "search" / "report.json").read_text())["trials"]]
+    assert epochs == sorted(epochs, reverse=True)
+    assert epochs[:2] == [9, 9]
+    assert epochs[-1] == 1
+
+
+def test_failures_are_told(tmp_path, plan):
+    oracle = search(tmp_path / "search", Scores(failing=1))
+    best = oracle.get_best_trials(1)[0].trial_id
+    told = finish(plan, oracle, [again({best: [1.0]})], 1, 1)
+    assert "1 trials failed; " in told
+    report = json.loads((tmp_path / "search" / "report.json").read_text())
+    assert "Expected a finite loss" in report["failed"]["1"]
+    assert report["labels_seen"] == 6
