@@ -48,13 +48,16 @@ SPEED = ["--labels", "50", "--epochs", "60", "--algorithm", "random", "--trials"
 HEAD = """# What a search is worth
 
 A search is judged by the labels it was given: by folds of them (`cv_error`, percent; `cv_nll`, nats), by the bound on
-unlabeled examples (`bound`, nats), or by both (`combined`: bound + alpha * cv_nll). Here every trial was afterwards
-trained on all labels and tested, once: Spearman's rank correlation over the trials, with its bootstrap interval, and
-the test error of the trial that an objective would have chosen.
+unlabeled examples (`bound`, nats), or by both (`combined`: bound + alpha * cv_nll). The searches here are by folds, so
+every score, `bound` too, is the mean over trainings that see all labels but those of a fold; `--objective bound` alone
+makes one training on all labels, which these correlations do not show. Every trial was afterwards trained on all labels
+and tested, once: Spearman's rank correlation over the trials, with its bootstrap interval, and the test error of the
+trial that an objective would have chosen. `val_error` needs labels that these searches do not have.
 """
 GAIN = """## The choice of `bound` in the digits' search against the preset
 
-Test error in percent, mean ± standard error over label seeds that the search has not seen.
+Test error in percent, mean ± standard error over label seeds that the search has not seen; the choice is the trial with
+the best `bound` of the search above, not judged again by other seeds.
 """
 OWN = """## The digits as arrays of one's own
 
@@ -255,11 +258,13 @@ def table(result: dict[str, Any]) -> str:
     for part, head in (("gain", GAIN), ("own", OWN)):
         if part in result:
             parts.append(head)
-            parts.append("| configuration | test error | label seeds |\n|---|---|---|")
-            for name, run in result[part]["runs"].items():
-                errors = run["test_errors"]
-                spread = np.std(errors, ddof=1) / len(errors) ** 0.5
-                parts.append(f"| {name} | {np.mean(errors):.2f} ± {spread:.2f} | {len(errors)} |")
+            parts.append("| configuration | test error | less than the preset's, by label seed | label seeds |")
+            parts.append("|---|---|---|---|")
+            runs = {name: np.array(run["test_errors"]) for name, run in result[part]["runs"].items()}
+            for name, found in runs.items():
+                preset = runs.get(name.replace("tuned", "preset"))
+                less = _mean(preset - found) if name.startswith("tuned") and preset is not None else ""
+                parts.append(f"| {name} | {_mean(found)} | {less} | {len(found)} |")
             parts.append(f"\nCommit `{result[part]['commit']}`.\n")
     if "speed" in result:
         found = result["speed"]
@@ -269,6 +274,11 @@ def table(result: dict[str, Any]) -> str:
             parts.append(f"| {workers} | {found['trials_a_minute'][workers]} | {', '.join(map(str, times))} |")
         parts.append(f"\nTwo are {found['ratio']} times as fast. Commit `{found['commit']}`.\n")
     return "\n".join([*parts, f"`{result['command']}` on {result['machine']}.", ""])
+
+
+def _mean(values: np.ndarray) -> str:
+    """With its standard error."""
+    return f"{values.mean():.2f} ± {values.std(ddof=1) / len(values) ** 0.5:.2f}"
 
 
 if __name__ == "__main__":
