@@ -130,8 +130,8 @@ def _table(report: dict[str, Any], folder: Path) -> str:
         lines.append(f"{len(report['failed'])} trials failed; {folder / REPORT} tells why.")
     best = report["best"]
     lines.append(
-        f"Best: trial {best['trial']}, {objective} {_told(best['mean'])} by {len(best['again'])} seeds that have not "
-        "chosen it. Train it with"
+        f"Best: trial {best['trial']}, {objective} {_told(best['mean'])} by other seeds ({len(best['again'])}). "
+        "Train it with"
     )
     lines.append(f"  python train.py {shlex.join(['--config', str(folder / BEST), '--run-dir', str(folder / 'best')])}")
     if objective == "bound":

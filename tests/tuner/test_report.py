@@ -40,7 +40,7 @@ def test_fresh_seeds_choose_among_finalists_and_are_announced(tmp_path, plan):
     assert [row["trial"] for row in report["trials"][:2]] == [second, first]
     assert report["best"]["again"] == [5.0, 7.0]
     assert report["best"]["score"] == oracle.trials[second].score
-    assert f"Best: trial {second}, bound 6.0000 by 2 seeds that have not chosen it." in told
+    assert f"Best: trial {second}, bound 6.0000 by other seeds (2). Train it with" in told
     assert f"--config {tmp_path}/search/best_config.json --run-dir {tmp_path}/search/best" in told
 
 
@@ -61,7 +61,7 @@ def test_there_is_a_best_even_if_all_finalists_diverge(tmp_path, plan):
     oracle = search(tmp_path / "search", Scores())
     first = oracle.get_best_trials(1)[0].trial_id
     told = finish(plan, oracle, [again({first: [None]})], 1, 1)
-    assert f"Best: trial {first}, bound failed by 1 seeds" in told
+    assert f"Best: trial {first}, bound failed by other seeds (1)." in told
 
 
 def test_hyperbands_finalists_have_trained_for_all_epochs(tmp_path, plan):
