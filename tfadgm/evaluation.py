@@ -35,7 +35,7 @@ def scores(model: Model, x: np.ndarray, y: np.ndarray) -> dict[str, float | None
 
 
 def unlabeled_bound(model: SemiSupervisedModel, x: np.ndarray) -> float:
-    """-(-U(x)), the smaller the better: mean over BOUND_POINTS training points of x [N, *features]; nats."""
+    """U(x), the smaller the better: its mean over BOUND_POINTS of the training points x [N, *features]; nats."""
     rows = np.random.default_rng(0).permutation(len(x))[:BOUND_POINTS]
     return float(-model.log_likelihood_bound(drawn(model, x[rows])).mean())
 

@@ -36,20 +36,23 @@ def test_a_mistake_ends_the_search_at_its_first_trial(tmp_path):
     assert judge.calls == 1
 
 
+class Interrupted(Scores):
+    """Is interrupted in its fifth trial."""
+
+    def __call__(self, *arguments, **options):
+        if self.calls == 4:
+            raise KeyboardInterrupt
+        return super().__call__(*arguments, **options)
+
+
 @pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
 def test_an_interrupted_search_draws_what_it_would_have_drawn(tmp_path, algorithm):
-    class Interrupted(Scores):
-        def __call__(self, *arguments, **options):
-            if self.calls == 5:
-                raise KeyboardInterrupt
-            return super().__call__(*arguments, **options)
-
     whole = search(tmp_path / "whole", Scores(), algorithm, trials=9)
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path / "search", Interrupted(), algorithm, trials=9)
     judge = Scores()
     resumed = search(tmp_path / "search", judge, algorithm, trials=9)
-    assert judge.calls == len(whole.trials) - 5
+    assert judge.calls == len(whole.trials) - 4
     found = {name: trial.hyperparameters.values for name, trial in resumed.trials.items()}
     assert found == {name: trial.hyperparameters.values for name, trial in whole.trials.items()}
     assert all(trial.status == "COMPLETED" for trial in resumed.trials.values())
@@ -57,13 +60,6 @@ def test_an_interrupted_search_draws_what_it_would_have_drawn(tmp_path, algorith
 
 def test_a_resumed_bayesian_search_draws_the_same_to_the_last_digit(tmp_path, monkeypatch):
     """Whatever order the files of trials come in."""
-
-    class Interrupted(Scores):
-        def __call__(self, *arguments, **options):
-            if self.calls == 4:
-                raise KeyboardInterrupt
-            return super().__call__(*arguments, **options)
-
     space = {name: SPACE[name] for name in ("learning_rate", "alpha_scale", "marginalization")}
 
     def searched(folder, judge):

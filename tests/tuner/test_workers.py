@@ -25,17 +25,22 @@ from tuner.chief import serve
 from tuner.search import Search
 
 
+def become_worker(monkeypatch, ports: list[int]) -> None:
+    """Makes this process a worker of the chief that will tell its port in `ports`."""
+    while not ports:
+        time.sleep(0.01)
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(ports[0]))
+
+
 @pytest.fixture
 def served(tmp_path, monkeypatch):
     """A chief that serves, in a thread, a search of three trials; this process is its worker."""
     chief, ports = make_chief(tmp_path / "search"), []
     thread = threading.Thread(target=serve, args=(chief, "127.0.0.1:0", ports.append))
     thread.start()
-    while not ports:
-        time.sleep(0.01)
-    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker1")
-    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
-    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(ports[0]))
+    become_worker(monkeypatch, ports)
     yield chief, ports[0]
     chief.stop_triggered, chief.heard = True, {}
     thread.join()
@@ -83,11 +88,7 @@ def test_a_mistake_of_a_worker_started_by_hand_ends_the_search(tmp_path, monkeyp
 
     thread = threading.Thread(target=run)
     thread.start()
-    while not ports:
-        time.sleep(0.01)
-    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker1")
-    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
-    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(ports[0]))
+    become_worker(monkeypatch, ports)
     with pytest.raises(keras_tuner.errors.FatalError, match=r"shapes \(3,\)"):
         Search(chief.oracle, Scores(mistake=True), tmp_path / "search").search()
     thread.join()
@@ -126,9 +127,7 @@ def test_a_missing_chief_is_one_line(tmp_path, monkeypatch, capsys):
 def test_a_chief_that_dies_in_the_middle_of_a_trial_interrupts_it(monkeypatch):
     monkeypatch.setattr(client, "PATIENCE", 0.2)
     monkeypatch.setattr(client, "BEAT", 0.01)
-    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker1")
-    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
-    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(free_port()))
+    become_worker(monkeypatch, [free_port()])
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with pytest.raises(client.ChiefLost, match="Expected the chief"), client.Client(None).beating("0"):
