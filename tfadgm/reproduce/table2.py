@@ -42,10 +42,11 @@ HEAD = f"""# log p(x) of MNIST
 Nats a test image, permutation-invariant MNIST, {SAMPLES} importance samples an image, mean ± standard error over the
 10,000 test images. Training images are binarised afresh every epoch, test images once by one seeded draw; before the
 estimate, the statistics of batch normalisation are taken from one pass over the training images. K is the number of
-importance samples in training. Minutes are those of training alone, without looks at test points; PFLOP are the
-operations of its matrix products, which no machine changes. Published: table 2 of Maaløe et al. 2016, after longer
-trainings; its VAE rows are those of Burda et al. 2016 with K = 1, its normalizing flow is a bound with 80 maps, where
-ours has 10. The VAE is the control: the same networks without an auxiliary variable.
+importance samples in training. Minutes are those of training alone, without looks at test points, on machines of one
+kind whose speed differs by up to a factor of two; PFLOP are the operations of its matrix products, which no machine
+changes. Published: table 2 of Maaløe et al. 2016, after longer trainings; its VAE rows are those of Burda et al. 2016
+with K = 1, its normalizing flow is a bound with 80 maps, where ours has 10. The VAE is the control: the same networks
+without an auxiliary variable.
 
 | model | layers of z | K | epochs | minutes | threads | PFLOP | log p(x) | effective samples | published | commit |
 |---|---|---|---|---|---|---|---|---|---|---|
