@@ -10,6 +10,7 @@ from typing import Any
 import keras_tuner
 import numpy as np
 from keras_tuner.src import utils
+from keras_tuner.src.engine import hyperparameters
 from sklearn.exceptions import ConvergenceWarning
 
 from tfadgm.training import write_text
@@ -63,10 +64,17 @@ class Resumed:
         return super()._random_values()  # type: ignore[misc]
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """As Keras Tuner's, in float32: as exact as its protocol, so that a trial can go on in any process."""
+        """As Keras Tuner's, in float32: as exact as its protocol, so that a trial can go on in any process.
+
+        Keras Tuner's Gaussian process draws whole numbers that are one above their range.
+        """
         found = super().populate_space(trial_id)  # type: ignore[misc]
-        values = (found.get("values") or {}).items()
-        return found | {"values": {name: spaces.in_float32(value) for name, value in values}}
+        space, values = {one.name: one for one in self.hyperparameters.space}, found.get("values") or {}  # type: ignore[attr-defined]
+        within = {
+            name: min(value, space[name].max_value) if isinstance(space.get(name), hyperparameters.Int) else value
+            for name, value in values.items()
+        }
+        return found | {"values": {name: spaces.in_float32(value) for name, value in within.items()}}
 
     def reload(self) -> None:
         super().reload()  # type: ignore[misc]

@@ -138,6 +138,19 @@ def test_bayesian_trials_learn_from_earlier_ones(tmp_path):
     assert all(one != other for one, other in zip(values["bayesian"][3:], values["random"][3:], strict=True))
 
 
+def test_whole_numbers_stay_within_their_range(tmp_path):
+    """The Gaussian process looks at the very ends of a range, where Keras Tuner adds one to the upper."""
+
+    class Wide(Scores):
+        def __call__(self, values, folder, seed=0, epochs=None):
+            return {"bound": -float(values["width"])}
+
+    oracle = make_oracle("bayesian", "bound", {"width": Range(10, 20, "log")}, 8, 1, 0)
+    Search(oracle, Wide(), tmp_path).search()
+    found = [trial.hyperparameters.values["width"] for trial in oracle.trials.values()]
+    assert max(found) == 20
+
+
 @pytest.mark.parametrize("algorithm", ["random", "bayesian"])
 def test_values_that_float32_does_not_hold_are_chosen_from_too(tmp_path, algorithm):
     space = {"labeled_weight": Choice((0.1, 0.3)), "learning_rate": Range(1e-5, 1e-1, "log")}
