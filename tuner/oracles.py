@@ -68,13 +68,14 @@ class Resumed:
 
         Keras Tuner's Gaussian process draws whole numbers that are one above their range.
         """
+        oracle: Any = self
         found = super().populate_space(trial_id)  # type: ignore[misc]
-        space, values = {one.name: one for one in self.hyperparameters.space}, found.get("values") or {}  # type: ignore[attr-defined]
-        within = {
-            name: min(value, space[name].max_value) if isinstance(space.get(name), hyperparameters.Int) else value
-            for name, value in values.items()
+        whole = [one for one in oracle.hyperparameters.space if isinstance(one, hyperparameters.Int)]
+        largest = {one.name: one.max_value for one in whole}
+        values = (found.get("values") or {}).items()
+        return found | {
+            "values": {name: spaces.in_float32(min(value, largest.get(name, value))) for name, value in values}
         }
-        return found | {"values": {name: spaces.in_float32(value) for name, value in within.items()}}
 
     def reload(self) -> None:
         super().reload()  # type: ignore[misc]
@@ -117,12 +118,6 @@ def make_oracle(
     first: dict[str, Any] | None = None,
 ) -> Any:
     """The oracle of a search: `first`, then up to `trials` in all, or as many as hyperband makes of `epochs`."""
-    oracle = _drawing(algorithm, objective, space, trials, epochs, seed)
-    oracle.first = first
-    return oracle
-
-
-def _drawing(algorithm: str, objective: str, space: spaces.Space, trials: int, epochs: int, seed: int) -> Any:
     options: dict[str, Any] = {
         "objective": keras_tuner.Objective(objective, "min"),
         "hyperparameters": spaces.hyperparameters(space),
@@ -132,9 +127,13 @@ def _drawing(algorithm: str, objective: str, space: spaces.Space, trials: int, e
         "max_retries_per_trial": 1,  # where its worker was lost
         "max_consecutive_failed_trials": NEVER,  # a trial that diverges tells something, too
     }
+    oracle: Any
     if algorithm == "hyperband":
-        return HyperbandOracle(max_epochs=epochs, factor=HYPERBAND_FACTOR, **options)
-    if algorithm == "bayesian":
+        oracle = HyperbandOracle(max_epochs=epochs, factor=HYPERBAND_FACTOR, **options)
+    elif algorithm == "bayesian":
         initial = max(3, trials // INITIAL_SHARE)
-        return BayesianOracle(max_trials=trials, num_initial_points=initial, **options)
-    return RandomOracle(max_trials=trials, **options)
+        oracle = BayesianOracle(max_trials=trials, num_initial_points=initial, **options)
+    else:
+        oracle = RandomOracle(max_trials=trials, **options)
+    oracle.first = first
+    return oracle
