@@ -2,6 +2,7 @@
 
     python -m benchmarks.tuning digits     a search of 30 random trials, every one then trained on all labels and tested
     python -m benchmarks.tuning moons
+    python -m benchmarks.tuning bound      both: the trials of a search by `bound`, each one training on all labels
     python -m benchmarks.tuning gain       digits: the choice against the preset, on ten label seeds that no search saw
     python -m benchmarks.tuning own        the same of the digits as a user's own arrays, which have the preset of such
     python -m benchmarks.tuning speed      digits: trials a minute with one worker and with two; nothing beside it
@@ -29,15 +30,19 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.seeds import RESULTS, ROOT
+from benchmarks.tuning_tables import table
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
 from tfadgm.data.split import choose_labels
 from tfadgm.provenance import commit, machine
 from tfadgm.runs import read_config
+from tuner.__main__ import make_parser
+from tuner.plan import make_plan
 from tuner.space import configured
 
 RUNS = ROOT / "runs" / "tuning"
 SEARCHES = {"digits": ["--labels", "50", "--epochs", "60"], "moons": ["--labels", "6"]}
+PARTS = *SEARCHES, "bound", "gain", "own", "speed"
 TRIALS, OWN_TRIALS = 30, 20
 OBJECTIVES = "cv_error", "cv_nll", "bound", "combined"
 CHOOSER = "bound"  # the default objective of a search
@@ -45,44 +50,25 @@ FRESH = range(10, 20)  # label seeds; the search has seen 0
 DRAWS = 10_000  # of trials with replacement, for the interval of a correlation
 REPEATS, SPEED_TRIALS = 3, 12
 SPEED = ["--labels", "50", "--epochs", "60", "--algorithm", "random", "--trials", str(SPEED_TRIALS)]
-HEAD = """# What a search is worth
-
-A search is judged by the labels it was given: by folds of them (`cv_error`, percent; `cv_nll`, nats), by the bound on
-unlabeled examples (`bound`, nats), or by both (`combined`: bound + alpha * cv_nll). The searches here are by folds, so
-every score, `bound` too, is the mean over trainings that see all labels but those of a fold; `--objective bound` alone
-makes one training on all labels, which these correlations do not show. Every trial was afterwards trained on all labels
-and tested, once: Spearman's rank correlation over the trials, with its bootstrap interval, and the test error of the
-trial that an objective would have chosen. `val_error` needs labels that these searches do not have.
-"""
-GAIN = """## The choice of `bound` in the digits' search against the preset
-
-Test error in percent, mean ± standard error over label seeds that the search has not seen; the choice is the trial with
-the best `bound` of the search above, not judged again by other seeds.
-"""
-OWN = """## The digits as arrays of one's own
-
-The same for a user who saves 50 labeled digits and the others without labels in an .npz file, where nothing but the
-preset of such files is at hand, and tunes it by `python -m tuner --dataset FILE.npz`: what `train.py` makes of the
-preset and of the search's `best_config.json`.
-"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="+", choices=[*SEARCHES, "gain", "own", "speed"])
+    parser.add_argument("parts", nargs="+", choices=PARTS)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time (default: one a core)")
     flags = parser.parse_args()
     for part in flags.parts:
         if part == "speed":
             found = speed()
         else:
-            found = {"gain": gain, "own": own}.get(part, functools.partial(correlation, part))(flags.jobs)
+            measured = {"bound": bound, "gain": gain, "own": own}
+            found = measured.get(part, functools.partial(correlation, part))(flags.jobs)
         path = RESULTS / "tuning.json"
         result = json.loads(path.read_text()) if path.exists() else {}
-        result |= {"command": "python -m benchmarks.tuning digits moons gain own speed", "machine": machine()}
+        result |= {"command": "python -m benchmarks.tuning " + " ".join(PARTS), "machine": machine()}
         result[part] = found | {"commit": commit()}
         path.write_text(json.dumps(result, indent=1) + "\n")
-        (RESULTS / "tuning.md").write_text(table(result))
+        (RESULTS / "tuning.md").write_text(table(result, SEARCHES))
 
 
 def search(dataset: str, jobs: int) -> tuple[list[str], Path]:
@@ -103,10 +89,10 @@ def correlation(dataset: str, jobs: int) -> dict[str, Any]:
     """What every objective says of the trials, beside the test error after training on all labels."""
     flags, folder = search(dataset, jobs)
     configs = configs_of(dataset, folder)
-    errors = test_errors([(folder / "tested" / trial, config) for trial, config in configs.items()], jobs)
+    reports = trained([(folder / "tested" / trial, config) for trial, config in configs.items()], jobs)
     trials: list[dict[str, Any]] = [
-        {"trial": trial, **scores_of(folder, trial), "test_error": error}
-        for trial, error in zip(configs, errors, strict=True)
+        {"trial": trial, **scores_of(folder, trial), "test_error": report["test_error"]}
+        for trial, report in zip(configs, reports, strict=True)
     ]
     return {
         "search": "python -m tuner " + " ".join(flags),
@@ -115,6 +101,35 @@ def correlation(dataset: str, jobs: int) -> dict[str, Any]:
         "spearman": {name: interval(trials, name) for name in OBJECTIVES},
         "test_error_of_the_choice": {name: min(trials, key=lambda row: row[name])["test_error"] for name in OBJECTIVES},
     }
+
+
+def bound(jobs: int) -> dict[str, Any]:
+    """The trials of a random search by `bound`, trained by `train.py`, whose report tells bound and test error."""
+    found = {}
+    for dataset, flags in SEARCHES.items():
+        flags = ["--dataset", dataset, *flags, "--algorithm", "random", "--objective", "bound", "--trials", str(TRIALS)]
+        configs = drawn(flags)
+        runs = [(RUNS / "bound" / f"{dataset}-{number}", config) for number, config in enumerate(configs)]
+        trials = [{name: report[name] for name in ("bound", "test_error")} for report in trained(runs, jobs)]
+        best = min(trials, key=lambda row: row["bound"])
+        found[dataset] = {
+            "search": "python -m tuner " + " ".join(flags),
+            "trials": trials,
+            "spearman": interval(trials, "bound"),
+            "test_error_of_the_choice": best["test_error"],
+        }
+    return found
+
+
+def drawn(flags: list[str]) -> list[Config]:
+    """The configurations that a random search would try."""
+    plan = make_plan(make_parser().parse_args(flags))
+    oracle, judge = plan.oracle(), plan.judge
+    oracle.verbose = 0
+    with tempfile.TemporaryDirectory() as folder:
+        oracle._set_project_dir(folder, "drawn")
+        values = [oracle.create_trial(str(number)).hyperparameters.values for number in range(TRIALS)]
+    return [configured(judge.base, own, len(judge.dataset.x), len(judge.labels)) for own in values]
 
 
 def configs_of(dataset: str, folder: Path) -> dict[str, Config]:
@@ -179,23 +194,24 @@ def compared(folder: str, rivals: dict[str, Config], jobs: int, files: dict[int,
             dataclasses.replace(config, seed=seed, dataset=files[seed] if files else config.dataset) for seed in FRESH
         ]
         runs[name] = [(RUNS / folder / f"{name}-{config.seed}", config) for config in fresh]
-    found = iter(test_errors([run for group in runs.values() for run in group], jobs))
+    reports = trained([run for group in runs.values() for run in group], jobs)
+    errors = iter([report["test_error"] for report in reports])
     return {
         "seeds": list(FRESH),
         "runs": {
-            name: {"config": dataclasses.asdict(rivals[name]), "test_errors": [next(found) for _ in group]}
+            name: {"config": dataclasses.asdict(rivals[name]), "test_errors": [next(errors) for _ in group]}
             for name, group in runs.items()
         },
     }
 
 
-def test_errors(runs: list[tuple[Path, Config]], jobs: int) -> list[float]:
-    """Percent of the test points, of trainings by `train.py` on a thread each, `jobs` at a time."""
+def trained(runs: list[tuple[Path, Config]], jobs: int) -> list[dict[str, Any]]:
+    """The reports of trainings by `train.py` on a thread each, `jobs` at a time."""
     with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(lambda run: test_error(*run), runs))
+        return list(pool.map(lambda run: report_of(*run), runs))
 
 
-def test_error(folder: Path, config: Config) -> float:
+def report_of(folder: Path, config: Config) -> dict[str, Any]:
     report = folder / "report.json"
     if not report.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -205,7 +221,7 @@ def test_error(folder: Path, config: Config) -> float:
         threads = {f"TF_NUM_{kind}OP_THREADS": "1" for kind in ("INTRA", "INTER")}
         command = [sys.executable, "train.py", "--config", str(path), "--run-dir", str(folder), *resume]
         subprocess.run(command, cwd=ROOT, check=True, env=os.environ | threads, stdout=subprocess.DEVNULL)
-    return json.loads(report.read_text())["test_error"]
+    return json.loads(report.read_text())
 
 
 def speed() -> dict[str, Any]:
@@ -237,48 +253,6 @@ def seconds_of_trials(workers: str) -> float:
                 process.communicate()
                 return seconds
     raise RuntimeError(f"Expected {SPEED_TRIALS} trials. Received {ended}")
-
-
-def table(result: dict[str, Any]) -> str:
-    """The results as Markdown."""
-    parts = [HEAD]
-    for dataset in (name for name in SEARCHES if name in result):
-        found = result[dataset]
-        errors = [row["test_error"] for row in found["trials"]]
-        parts.append(
-            f"## {dataset}\n\n`{found['search']}`: {len(errors)} trials, test error {min(errors):.2f} to "
-            f"{max(errors):.2f} %, median {np.median(errors):.2f}.\n"
-        )
-        parts.append("| objective | rank correlation with the test error | 95 % interval | its choice: test error |")
-        parts.append("|---|---|---|---|")
-        for name, (value, low, high) in found["spearman"].items():
-            choice = found["test_error_of_the_choice"][name]
-            parts.append(f"| {name} | {value:.2f} | {low:.2f} to {high:.2f} | {choice:.2f} |")
-        parts.append(f"\nCommit `{found['commit']}`.\n")
-    for part, head in (("gain", GAIN), ("own", OWN)):
-        if part in result:
-            parts.append(head)
-            parts.append("| configuration | test error | less than the preset's, by label seed | label seeds |")
-            parts.append("|---|---|---|---|")
-            runs = {name: np.array(run["test_errors"]) for name, run in result[part]["runs"].items()}
-            for name, found in runs.items():
-                preset = runs.get(name.replace("tuned", "preset"))
-                less = _mean(preset - found) if name.startswith("tuned") and preset is not None else ""
-                parts.append(f"| {name} | {_mean(found)} | {less} | {len(found)} |")
-            parts.append(f"\nCommit `{result[part]['commit']}`.\n")
-    if "speed" in result:
-        found = result["speed"]
-        parts.append(f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n")
-        parts.append("| workers | trials a minute | seconds, three times |\n|---|---|---|")
-        for workers, times in found["seconds"].items():
-            parts.append(f"| {workers} | {found['trials_a_minute'][workers]} | {', '.join(map(str, times))} |")
-        parts.append(f"\nTwo are {found['ratio']} times as fast. Commit `{found['commit']}`.\n")
-    return "\n".join([*parts, f"`{result['command']}` on {result['machine']}.", ""])
-
-
-def _mean(values: np.ndarray) -> str:
-    """With its standard error."""
-    return f"{values.mean():.2f} ± {values.std(ddof=1) / len(values) ** 0.5:.2f}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+"""results/tuning.md from what `benchmarks.tuning` has measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+HEAD = """# What a search is worth
+
+A search is judged by the labels it was given: by folds of them (`cv_error`, percent; `cv_nll`, nats), by the bound on
+unlabeled examples (`bound`, nats), or by both (`combined`: bound + alpha * cv_nll). The searches here are by folds, so
+every score, `bound` too, is the mean over trainings that see all labels but those of a fold. Every trial was afterwards trained on all labels
+and tested, once: Spearman's rank correlation over the trials, with its bootstrap interval, and the test error of the
+trial that an objective would have chosen. `val_error` needs labels that these searches do not have.
+"""
+ALONE = """## `bound` as a search has it
+
+`--objective bound`, the default, makes one training on all labels. The trials that a random search draws, the preset
+first, and the test error of these same trainings.
+
+| search | trials | test error | rank correlation with the test error | 95 % interval | its choice: test error |
+|---|---|---|---|---|---|"""
+GAIN = """## The choice of `bound` in the digits' search against the preset
+
+Test error in percent, mean ± standard error over label seeds that the search has not seen; the choice is the trial with
+the best `bound` of the search above, not judged again by other seeds.
+"""
+OWN = """## The digits as arrays of one's own
+
+The same for a user who saves 50 labeled digits and the others without labels in an .npz file, where nothing but the
+preset of such files is at hand, and tunes it by `python -m tuner --dataset FILE.npz`: what `train.py` makes of the
+preset and of the search's `best_config.json`.
+"""
+
+
+def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
+    """The results as Markdown."""
+    parts = [HEAD]
+    for dataset in (name for name in datasets if name in result):
+        found = result[dataset]
+        errors = [row["test_error"] for row in found["trials"]]
+        parts.append(
+            f"## {dataset}\n\n`{found['search']}`: {len(errors)} trials, test error {min(errors):.2f} to "
+            f"{max(errors):.2f} %, median {np.median(errors):.2f}.\n"
+        )
+        parts.append("| objective | rank correlation with the test error | 95 % interval | its choice: test error |")
+        parts.append("|---|---|---|---|")
+        for name, (value, low, high) in found["spearman"].items():
+            choice = found["test_error_of_the_choice"][name]
+            parts.append(f"| {name} | {value:.2f} | {low:.2f} to {high:.2f} | {choice:.2f} |")
+        parts.append(f"\nCommit `{found['commit']}`.\n")
+    if "bound" in result:
+        parts.append(ALONE)
+        for found in (result["bound"][dataset] for dataset in datasets):
+            errors = [row["test_error"] for row in found["trials"]]
+            value, low, high = found["spearman"]
+            parts.append(
+                f"| `{found['search']}` | {len(errors)} | {min(errors):.2f} to {max(errors):.2f}, median "
+                f"{np.median(errors):.2f} | {value:.2f} | {low:.2f} to {high:.2f} | "
+                f"{found['test_error_of_the_choice']:.2f} |"
+            )
+        parts.append(f"\nCommit `{result['bound']['commit']}`.\n")
+    for part, head in (("gain", GAIN), ("own", OWN)):
+        if part in result:
+            parts.append(head)
+            parts.append("| configuration | test error | less than the preset's, by label seed | label seeds |")
+            parts.append("|---|---|---|---|")
+            runs = {name: np.array(run["test_errors"]) for name, run in result[part]["runs"].items()}
+            for name, found in runs.items():
+                preset = runs.get(name.replace("tuned", "preset"))
+                less = _mean(preset - found) if name.startswith("tuned") and preset is not None else ""
+                parts.append(f"| {name} | {_mean(found)} | {less} | {len(found)} |")
+            parts.append(f"\nCommit `{result[part]['commit']}`.\n")
+    if "speed" in result:
+        found = result["speed"]
+        parts.append(f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n")
+        parts.append("| workers | trials a minute | seconds, three times |\n|---|---|---|")
+        for workers, times in found["seconds"].items():
+            parts.append(f"| {workers} | {found['trials_a_minute'][workers]} | {', '.join(map(str, times))} |")
+        parts.append(f"\nTwo are {found['ratio']} times as fast. Commit `{found['commit']}`.\n")
+    return "\n".join([*parts, f"`{result['command']}` on {result['machine']}.", ""])
+
+
+def _mean(values: np.ndarray) -> str:
+    """With its standard error."""
+    return f"{values.mean():.2f} ± {values.std(ddof=1) / len(values) ** 0.5:.2f}"
