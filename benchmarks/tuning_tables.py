@@ -11,9 +11,10 @@ HEAD = """# What a search is worth
 
 A search is judged by the labels it was given: by folds of them (`cv_error`, percent; `cv_nll`, nats), by the bound on
 unlabeled examples (`bound`, nats), or by both (`combined`: bound + alpha * cv_nll). The searches here are by folds, so
-every score, `bound` too, is the mean over trainings that see all labels but those of a fold. Every trial was afterwards trained on all labels
-and tested, once: Spearman's rank correlation over the trials, with its bootstrap interval, and the test error of the
-trial that an objective would have chosen. `val_error` needs labels that these searches do not have.
+every score, `bound` too, is the mean over trainings that see all labels but those of a fold. Every trial was afterwards
+trained on all labels and tested, once: Spearman's rank correlation over the trials, with its bootstrap interval, and
+the test error of the trial that an objective would have chosen. `val_error` needs labels that these searches do not
+have.
 """
 ALONE = """## `bound` as a search has it
 
