@@ -23,7 +23,6 @@ from tfadgm.data.split import choose_labels
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError
 from tfadgm.runs import LEAST_STEPS, check_likelihood
-from tfadgm.training import write_text
 from tuner import space as spaces
 from tuner.objectives import BY_FOLDS, FOLDS, Judge, folds_of, with_labels_only
 from tuner.oracles import make_oracle
@@ -115,7 +114,7 @@ def open_folder(plan: Plan, resume: bool) -> Iterator[None]:
         if kept is None and any(folder.iterdir()):
             raise InputError(f"Expected a new folder or that of a search. Received {folder}, which holds other files")
     if kept is None:
-        write_text(path, plan.to_json())
+        _begin(path, plan.to_json())
     elif not resume:
         raise InputError(f"Expected a new folder. Received {folder}, which holds a search: continue it with --resume")
     else:
@@ -133,6 +132,19 @@ def open_folder(plan: Plan, resume: bool) -> Iterator[None]:
             if kept is None and not (folder / "trainings").exists():
                 shutil.rmtree(folder)
             raise
+
+
+def _begin(path: Path, text: str) -> None:
+    """Writes the plan of a new search, unless another start has been faster."""
+    try:
+        with writing(path), path.open("x") as file:
+            file.write(text)
+    except InputError as error:
+        if isinstance(error.__cause__, FileExistsError):
+            raise InputError(f"Expected a new folder. Received {path.parent}, where a search has just begun") from None
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
 
 
 def check_same(plan: Plan) -> None:

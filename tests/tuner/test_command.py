@@ -1,5 +1,6 @@
 """python -m tuner as a user runs it: searches, stops, resumes, bad input."""
 
+import contextlib
 import json
 import shlex
 import signal
@@ -26,7 +27,7 @@ from tfadgm.config import Config
 from tfadgm.errors import InputError
 from tuner import __main__ as script
 from tuner.oracles import make_oracle
-from tuner.plan import make_plan, open_folder
+from tuner.plan import Plan, make_plan, open_folder
 from tuner.space import table
 
 
@@ -123,6 +124,22 @@ def test_a_folder_is_for_one_process(tmp_path):
         second.__enter__()
     with open_folder(plan, True):
         pass
+
+
+def test_of_two_starts_in_a_new_folder_one_goes_on(tmp_path, monkeypatch):
+    flags = script.make_parser().parse_args(["--dataset", "moons", "--directory", str(tmp_path / "search")])
+    plan, to_json = make_plan(flags), Plan.to_json
+
+    def overtaken(own: Plan) -> str:
+        monkeypatch.setattr(Plan, "to_json", to_json)
+        faster.enter_context(open_folder(plan, False))
+        return to_json(own)
+
+    monkeypatch.setattr(Plan, "to_json", overtaken)
+    with contextlib.ExitStack() as faster:
+        with pytest.raises(InputError, match="where a search has just begun"):
+            open_folder(plan, False).__enter__()
+        assert (plan.folder / "search.json").read_text() == to_json(plan)
 
 
 def other_search(folder: Path) -> None:
