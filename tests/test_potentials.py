@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfadgm.potentials import ENERGIES, SIDES, Fit, fitted, log_normaliser, side_share
+from tfadgm.potentials import ENERGIES, SIDES, Fit, fits, in_modes, log_normaliser, mode_shares
 from tfadgm.reproduce import fig1a
 
 W3 = 3 / (1 + np.exp(-(0.5 - 1) / 0.3))
@@ -37,7 +37,21 @@ def test_the_normaliser_of_u1_in_polar_coordinates():
 
 
 def test_the_modes_of_u1_are_alike():
-    assert side_share("U1") == pytest.approx(0.5, abs=1e-3)
+    one, other = mode_shares("U1")
+    assert one == pytest.approx(other, abs=1e-3)
+    assert 0.9 < one + other < 1
+
+
+def test_points_between_the_modes_are_in_none():
+    for name in SIDES:
+        density = np.exp(-ENERGIES[name](points := tf.random.stateless_uniform([20_000, 2], (0, 0), -4, 4)).numpy())
+        either = in_modes(name, points)
+        assert either.any(1).all()
+        assert density[either.any(0)].min() > 5 * density[~either.any(0)].mean()
+    assert in_modes("U1", tf.constant([[2.0, 0.0], [-2.0, 0.0], [0.0, 0.0]])).tolist() == [
+        [True, False, False],
+        [False, True, False],
+    ]
 
 
 def standard(z: tf.Tensor) -> tf.Tensor:
@@ -62,19 +76,36 @@ def test_an_auxiliary_variable_finds_both_modes_of_u1():
     """The bound is below log Z and within 0.1 nats; one Gaussian is far from it."""
     log_z, gaps = log_normaliser(ENERGIES["U1"]), []
     for units in (4, 0):
-        model = fitted("U1", units, seed=0)
+        model = next(fits("U1", units, [0]))
         bounds = model.bounds((1, 0), 100_000).numpy()
         gaps.append(log_z - bounds.mean())
         assert gaps[-1] > -3 * bounds.std() / 100_000**0.5
         if units:
-            share = np.mean(SIDES["U1"](model.draw((1, 1), 10_000)[1]).numpy() > 0)
-            assert share == pytest.approx(0.5, abs=0.1)
+            shares = in_modes("U1", model.draw((1, 1), 10_000)[1]).mean(1)
+            np.testing.assert_allclose(shares, mode_shares("U1"), atol=0.1)
     assert gaps[0] < 0.1
     assert gaps[1] > 0.5
 
 
-def test_the_figure_comes_with_its_numbers(tmp_path):
+def test_the_figure_comes_with_its_numbers_and_goes_on_where_it_was_stopped(tmp_path):
     result = fig1a.reproduce(tmp_path / "out", seeds=1, steps=100)
     assert json.loads((tmp_path / "out" / "fig1a.json").read_text()) == result
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"fig1a.json", "fig1a.png", "fig1a.pdf"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"fig1a.json", "fig1a.png", "fig1a.pdf", "fig1a"}
     assert set(result["energies"]) == {"U1", "U2", "U3", "U4"}
+    assert "share_of_runs_that_find_both" not in result["energies"]["U2"]["auxiliary"]  # one wave
+
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "fig1a").iterdir()}
+    lost = tmp_path / "out" / "fig1a" / "U1-auxiliary-0-100.json"
+    text = lost.read_text()
+    lost.unlink()
+    assert fig1a.reproduce(tmp_path / "out", seeds=1, steps=100) == result
+    assert lost.read_text() == text
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items() if path != lost)
+
+
+def test_a_fit_is_the_same_after_others():
+    first, again = ([weight.numpy() for weight in model.weights] for model in fits("U1", 2, [3, 3], steps=100))
+    other = [weight.numpy() for weight in next(fits("U1", 2, [4], steps=100)).weights]
+    for one, same, different in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(one, same)
+        assert np.abs(one - different).max() > 0

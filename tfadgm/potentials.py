@@ -6,7 +6,8 @@ with one (Maaløe et al. 2016, section 2.1) E_q[-U(z) + log p(a|z) - log q(z|a) 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -71,13 +72,13 @@ def u4(z: tf.Tensor) -> tf.Tensor:
 
 
 ENERGIES: dict[str, Energy] = {"U1": u1, "U2": u2, "U3": u3, "U4": u4}
-# Above 0 in one mode and below in the other.
+# Above 0 on the side of one mode and below on that of the other; U2 has one.
 SIDES: dict[str, Energy] = {
     "U1": lambda z: z[..., 0],
-    "U2": lambda z: z[..., 0],
     "U3": lambda z: z[..., 1] - _w1(z) + 0.5 * _w2(z),
     "U4": lambda z: z[..., 1] - _w1(z) + 0.5 * _w3(z),
 }
+SPARSE = 0.1  # of the highest density; what has less lies between the modes
 
 
 def grid() -> tf.Tensor:
@@ -91,11 +92,23 @@ def log_normaliser(energy: Energy) -> float:
     return float(np.logaddexp.reduce(log_p, axis=None) + 2 * np.log(GRID[1] - GRID[0]))
 
 
-def side_share(name: str) -> float:
-    """The exact probability of the side of `name` that is above 0."""
+def in_modes(name: str, z: tf.Tensor) -> np.ndarray:
+    """Whether points z [..., 2] lie in either mode: on its side, and where the density is not SPARSE; bool [2, ...]."""
+    dense = -ENERGIES[name](z).numpy() > np.log(SPARSE) - _lowest(name)
+    side = SIDES[name](z).numpy()
+    return np.stack([dense & (side > 0), dense & (side <= 0)])
+
+
+def mode_shares(name: str) -> np.ndarray:
+    """The exact probability of either mode, [2]."""
     points = grid()
     p = np.exp(-ENERGIES[name](points).numpy().astype(np.float64))
-    return float(p[SIDES[name](points).numpy() > 0].sum() / p.sum())
+    return np.array([p[mode].sum() for mode in in_modes(name, points)]) / p.sum()
+
+
+@functools.cache
+def _lowest(name: str) -> float:
+    return float(tf.reduce_min(ENERGIES[name](grid())))
 
 
 class Fit(keras.Model):
@@ -116,7 +129,8 @@ class Fit(keras.Model):
     ) -> None:
         super().__init__()
         self.energy, self.auxiliary_units = energy, auxiliary_units
-        self.samples, self.warm_up, self.seed = samples, warm_up, seed
+        self.samples, self.warm_up, self.hidden_units = samples, warm_up, hidden_units
+        self.seed = tf.Variable(seed, trainable=False)
         hidden = hidden_units if auxiliary_units else ()
         self.q_z_a = Gaussian(2, input_units=[max(1, auxiliary_units)], hidden_units=hidden, batch_norm=False)
         self.q_z_a.build()
@@ -150,18 +164,33 @@ class Fit(keras.Model):
         step = tf.cast(self.optimizer.iterations, tf.int32)
         weight = tf.minimum(1.0, 0.01 + tf.cast(step, tf.float32) / self.warm_up) if self.warm_up else 1.0
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(self.bounds(tf.stack([tf.constant(self.seed), step]), self.samples, weight))
+            loss = -tf.reduce_mean(self.bounds(tf.stack([self.seed, step]), self.samples, weight))
         variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         self._loss_tracker.update_state(loss)
         return {"loss": self._loss_tracker.result()}
 
+    def start(self, seed: int) -> None:
+        """As newly made by `seed`: initial weights, an optimizer without a past."""
+        keras.utils.set_random_seed(seed)
+        new = Fit(self.energy, auxiliary_units=self.auxiliary_units, hidden_units=self.hidden_units)
+        for own, weight in zip(self.weights, new.weights, strict=True):
+            own.assign(weight)
+        self.optimizer.build(self.trainable_variables)
+        for variable in self.optimizer.variables:
+            variable.assign(tf.zeros_like(variable))
+        self.seed.assign(seed)
 
-def fitted(name: str, auxiliary_units: int, seed: int, steps: int = STEPS) -> Fit:
-    """A fit of the energy `name` after `steps` steps, the first half of which raise the energy's weight to 1."""
-    keras.utils.set_random_seed(seed)
-    model = Fit(ENERGIES[name], auxiliary_units=auxiliary_units, warm_up=steps // 2, seed=seed)
+
+def fits(name: str, auxiliary_units: int, seeds: Iterable[int], steps: int = STEPS) -> Iterator[Fit]:
+    """A fit of the energy `name` by every seed, after `steps` steps, the first half of which raise its weight to 1.
+
+    They are one model, compiled once: look at each before the next.
+    """
+    model = Fit(ENERGIES[name], auxiliary_units=auxiliary_units, warm_up=steps // 2)
     schedule = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     model.compile(optimizer=keras.optimizers.Adam(schedule), steps_per_execution=100)
-    model.fit(tf.data.Dataset.range(steps), verbose=0, shuffle=False)
-    return model
+    for seed in seeds:
+        model.start(seed)
+        model.fit(tf.data.Dataset.range(steps), verbose=0, shuffle=False)
+        yield model
