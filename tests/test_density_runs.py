@@ -11,12 +11,12 @@ import pytest
 from tfadgm import evaluation, runs
 from tfadgm.cli import exit_status
 from tfadgm.config import DENSITY, Config
-from tfadgm.data.sources import digits
+from tfadgm.data.sources import digits, load_dataset
 from tfadgm.errors import InputError
 from tfadgm.evaluation import scores
-from tfadgm.likelihood import drawn, log_likelihood
+from tfadgm.likelihood import drawn, log_likelihood, refit_statistics
 from tfadgm.runs import format_report, run
-from tfadgm.training import train
+from tfadgm.training import build_model, train
 
 TINY = {"epochs": 2, "hidden_units": (8,), "latent_units": 4, "auxiliary_units": 2, "xla": False}
 
@@ -39,7 +39,7 @@ def layers_of(model: str) -> int:
 
 
 @pytest.mark.parametrize("model", DENSITY)
-def test_a_run_without_labels(tmp_path, capsys, monkeypatch, model):
+def test_a_run_without_labels(tmp_path, capsys, monkeypatch, few_points, model):
     if model != "avae":
         monkeypatch.setattr(runs.figures, "draw_all", lambda folder, *_: folder.mkdir())
     config = Config.for_dataset("digits", model=model, stochastic_layers=layers_of(model), **TINY)
@@ -48,9 +48,17 @@ def test_a_run_without_labels(tmp_path, capsys, monkeypatch, model):
     assert "250 training points. 40 test points: for the report only." in capsys.readouterr().out
     assert json.loads((tmp_path / "run" / "report.json").read_text()) == report
     assert report["importance_samples"] == 7
-    assert report["test_bound"] < report["test_log_likelihood"] < 0
+    assert max(report["test_bound"], report["test_log_likelihood"]) < 0
+    assert model == "iwae" or report["test_bound"] < report["test_log_likelihood"]  # 50 samples, and 7
     assert report["test_log_likelihood_standard_error"] > 0
     assert "test_error" not in report
+    assert report["binarization"].startswith("training: drawn afresh every step")
+    assert report["nats_of"] == "binary draws"
+    kept = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
+    before = [weight.numpy() for weight in kept.weights]
+    refit_statistics(kept, few_points.x)  # as the run has done
+    for left, right in zip(before, kept.weights, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-5)
     drawn = {"curves.png", "samples.png", "reconstructions.png"} if model == "avae" else set()
     assert {path.name for path in (tmp_path / "run" / "figures").iterdir()} == drawn
     header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
@@ -70,8 +78,6 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(tmp_path, few_point
 
 
 def test_the_watched_bound_is_that_of_binarised_points(few_points):
-    from tfadgm.training import build_model
-
     model = build_model(Config.for_dataset("digits", model="vae", **TINY), few_points, 0)
     x = drawn(model, few_points.x_test)
     assert set(np.unique(x)) == {0, 16}
@@ -80,6 +86,28 @@ def test_the_watched_bound_is_that_of_binarised_points(few_points):
     exact = log_likelihood(model, x, 2000)["log_p"].mean()
     assert found["bound"] < found["log_likelihood"] < exact + 0.1
     assert set(scores(model, few_points.x_test[:0], few_points.y_test[:0]).values()) == {None}
+
+
+def test_the_watched_bound_has_the_samples_of_training(few_points):
+    model = build_model(Config.for_dataset("digits", model="iwae", importance_samples=20, **TINY), few_points, 0)
+    x = drawn(model, few_points.x_test)
+    bounds = [float(model.log_likelihood_bound(x, importance_samples=count).mean()) for count in (1, 20)]
+    assert scores(model, few_points.x_test, few_points.y_test)["bound"] == pytest.approx(bounds[1])
+    assert bounds[1] > bounds[0] + 0.1
+
+
+def test_points_alone_are_enough(tmp_path, monkeypatch, few_points):
+    for module in (runs, evaluation):
+        monkeypatch.setattr(module, "load_dataset", load_dataset)
+    path = tmp_path / "mine.npz"
+    np.savez(path, x_unlabeled=few_points.x / 16, x_test=few_points.x_test / 16)
+    report = run(Config.for_dataset(str(path), model="vae", **TINY), tmp_path / "run")
+    assert report["test_bound"] < 0
+    assert (tmp_path / "run" / "figures" / "samples.png").exists()
+    assert evaluation.estimate(tmp_path / "run", 10)["points"] == 40
+    assert evaluation.estimate(tmp_path / "run", 10, points=30)["points"] == 30  # beside the other
+    with pytest.raises(InputError, match="Expected labels for a classifier"):
+        run(Config.for_dataset(str(path)), tmp_path / "other")
 
 
 def evaluate(monkeypatch, capsys, *flags: object) -> tuple[int, str, str]:
@@ -129,6 +157,9 @@ def test_bad_input_is_one_line(monkeypatch, capsys, flags, message):
         ("adgm", {"importance_samples": 5}),
         ("m2", {"mc_samples": 2}),
         ("nf_vae", {"stochastic_layers": 2}),
+        ("vae", {"samples": 5}),
+        ("avae", {"labels": 50}),
+        ("lvae", {"adversarial_radius": 1.0}),
     ],
 )
 def test_what_a_model_does_not_have_is_refused(model, choice):

@@ -9,8 +9,10 @@ import tfadgm
 from tests.conftest import make_model, randomise
 from tests.models.test_linear_gaussian import COVARIANCE, LOADING, NOISE, draw, exact_m2, log_evidence
 from tfadgm import likelihood, models
+from tfadgm.bounds import importance_weighted
 from tfadgm.errors import InputError
 from tfadgm.likelihood import drawn, log_likelihood, refit_statistics, summary
+from tfadgm.sweep import Draws
 
 SAMPLES = 5000
 
@@ -43,6 +45,23 @@ def test_the_estimate_is_the_evidence(kind):
     assert np.abs(gap.mean()) < 3 * np.sqrt((error**2).sum()) / 250 + 1e-4
     assert np.mean(np.abs(gap) < 3 * error + 1e-4) > 0.98
     assert (error < 0.5).all()
+
+
+@pytest.mark.parametrize("kind", ["VAE", "IWAE", "AVAE", "NFVAE", "LVAE"])
+def test_bounds_rise_towards_the_evidence(kind):
+    """E log mean_K w grows with K and stays below log p(x) (Burda et al. 2016, theorem 1); other samples for each K."""
+    x = np.random.default_rng(1).multivariate_normal(np.zeros(2), COVARIANCE, 20).astype(np.float32)
+    exact = multivariate_normal(np.zeros(2), COVARIANCE).logpdf(x).mean()
+    model, found = linear_gaussian(kind), []
+    for number, count in enumerate((1, 2, 10, 100)):
+        weights = model._weights(tf.constant(x), Draws((7, number), 20_000))
+        groups = tf.reduce_logsumexp(tf.reshape(weights, [20_000 // count, count, 20]), 1) - np.log(count)
+        means = groups.numpy().mean(1)
+        assert importance_weighted(weights, count).numpy().mean() == pytest.approx(means.mean(), abs=1e-3)
+        found.append((means.mean(), means.std() / len(means) ** 0.5))
+    for (lower, error), (higher, other) in zip(found, [*found[1:], (exact, 0.0)], strict=True):
+        assert lower < higher + 3 * (error + other)
+    assert found[0][0] < found[2][0] < exact
 
 
 @pytest.mark.parametrize("off", [0.0, 0.4])
@@ -102,10 +121,13 @@ def test_another_estimate_is_not_gone_on_with(small, tmp_path):
     model, x = small
     path = tmp_path / "log_likelihood.npz"
     log_likelihood(model, x, 100, path=path)
-    with pytest.raises(InputError, match="Expected .* to be of the same estimate. Received one of other .*samples"):
+    with pytest.raises(InputError, match="Expected .* of the same estimate. Received one that differs in samples"):
         log_likelihood(model, x, 200, path=path)
-    with pytest.raises(InputError, match="checksum"):
-        log_likelihood(model, x + 1, 100, path=path)
+    with pytest.raises(InputError, match="differs in points "):
+        log_likelihood(model, x[::-1], 100, path=path)
+    model.weights[0].assign_add(tf.ones_like(model.weights[0]))  # as after more epochs
+    with pytest.raises(InputError, match="differs in weights "):
+        log_likelihood(model, x, 100, path=path)
     path.write_bytes(b"damaged")
     with pytest.raises(InputError, match="Expected an estimate to go on with"):
         log_likelihood(model, x, 100, path=path)
@@ -121,6 +143,7 @@ def test_samples_come_in_parts_that_memory_allows(small, monkeypatch):
     assert (np.abs(parts["log_p"] - whole["log_p"]) < 5 * error).all()
     with pytest.raises(InputError, match="Received: 900"):  # 1000 less the points
         log_likelihood(model, np.zeros([100 * 2**16, 2], np.float64), 10, memory=1000)
+    assert len(log_likelihood(model, np.zeros([100 * 2**17, 2], np.float64)[:1], 10, memory=None)["log_p"]) == 1
     with pytest.raises(InputError, match="Expected at least 90. MiB of memory beside the points. Received: 100"):
         log_likelihood(model, x, 10, memory=100)
 
@@ -151,6 +174,11 @@ def test_test_points_are_binarised_once():
     assert set(np.unique(binary)) == {0, 255}
     assert (binary > 0).mean() == pytest.approx(0.2, abs=0.02)
     np.testing.assert_array_equal(binary, drawn(model, grey))
+    model.draws = 4
+    counts = drawn(model, grey)
+    assert set(np.unique(counts)) == {0, 63.75, 127.5, 191.25, 255}
+    assert np.unique(model.training_input(tf.constant(grey), (0, 0))).tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert counts.mean() == pytest.approx(51, rel=0.05)
     model.binarize = False
     assert drawn(model, grey) is grey
 

@@ -98,6 +98,29 @@ def test_a_run_of_something_else_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(Config.for_dataset("digits").to_json())
     with pytest.raises(InputError, match="Expected a run of sdgm on mnist. Received .*, of sdgm on digits"):
         trained(Config.for_dataset("mnist"), tmp_path)
+    (tmp_path / "report.json").unlink()  # one that was stopped keeps what it is
+    with pytest.raises(InputError, match="Expected a run of sdgm on mnist"):
+        trained(Config.for_dataset("mnist"), tmp_path)
+    assert runs.read_config(tmp_path / "config.json").dataset == "digits"
+
+
+def test_a_run_killed_before_its_first_epoch_goes_on(tmp_path, few_digits):
+    config = Config.for_dataset("mnist", model="vae", **TINY)
+    (tmp_path / "config.json").write_text(config.to_json())
+    assert trained(config, tmp_path)[2]["epochs"] == 1
+
+
+def test_a_folder_that_is_none_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    for flags, message in (
+        (["fig2", "--run-dir", str(tmp_path)], "Expected the folder of a run. Received "),
+        (["fig1a", "--output", str(tmp_path / "file")], "Expected to write to "),
+    ):
+        monkeypatch.setattr(sys, "argv", ["reproduce", *flags])
+        assert exit_status("tfadgm.reproduce", script.main) == 2
+        errors = capsys.readouterr().err
+        assert errors.startswith(f"tfadgm.reproduce: {message}")
+        assert errors.count("\n") == 1
 
 
 def test_an_unknown_name_is_one_line(monkeypatch, capsys):

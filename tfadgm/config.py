@@ -13,6 +13,12 @@ from tfadgm.errors import InputError
 SEMI_SUPERVISED = ("adgm", "sdgm", "m2")
 DENSITY = ("vae", "iwae", "avae", "nf_vae", "lvae")  # models of x alone, which read no label
 AUXILIARY = ("adgm", "sdgm", "avae")  # models with an auxiliary variable
+# Fields of models that learn from labels, and of those of x alone.
+OF_LABELS = (
+    "labels", "alpha", "samples", "marginalization", "labeled_batch", "labeled_weight", "adversarial_radius",
+    "adversarial_weight", "prior_matching", "prior_tolerance",
+)  # fmt: skip
+OF_X_ALONE = ("stochastic_layers", "importance_samples", "mc_samples")
 MODELS = (*SEMI_SUPERVISED, *DENSITY)
 DATASETS = ("digits", "moons", "mnist", "svhn_cropped", "smallnorb")
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
@@ -141,7 +147,8 @@ DENSITY_PRESETS: dict[str, dict[str, Any]] = {
                "weight_average": 0.99, "weight_prior": False},
     "moons": {"epochs": 20, "unlabeled_batch": 100, "hidden_units": (100, 100), "latent_units": 2,
               "auxiliary_units": 2, "learning_rate": 3e-3, "weight_average": 0.99, "weight_prior": False},
-    "mnist": {"epochs": 500, "unlabeled_batch": 256, "warm_up": 100, "weight_prior": False},
+    "mnist": {"epochs": 500, "unlabeled_batch": 256, "learning_rate": 2e-3, "decay": 0.5, "warm_up": 50,
+              "weight_prior": False},
     "svhn_cropped": {"epochs": 500, "unlabeled_batch": 256, "warm_up": 100, "weight_prior": False, **LEVELS},
     "smallnorb": {"epochs": 500, "unlabeled_batch": 256, "warm_up": 100, "weight_prior": False, **LEVELS},
     "npz": {"hidden_units": (256, 256), "latent_units": 32, "auxiliary_units": 32, "weight_average": 0.99,
@@ -180,10 +187,9 @@ def _check_choices(config: Config) -> None:
         value = getattr(config, field)
         if value not in names:
             raise InputError(f"Expected {field} to be one of {', '.join(names)}. Received: {value!r}")
-    plain = {"stochastic_layers": 1, "importance_samples": None, "mc_samples": 1}
-    of_x_alone = {"nf_vae": ["stochastic_layers"], **dict.fromkeys(SEMI_SUPERVISED, plain)}
-    for field in of_x_alone.get(config.model, []):
-        if getattr(config, field) != plain[field]:
+    absent = OF_X_ALONE if config.model in SEMI_SUPERVISED else OF_LABELS
+    for field in (*absent, *(["stochastic_layers"] if config.model == "nf_vae" else [])):
+        if getattr(config, field) != Config.__dataclass_fields__[field].default:
             raise InputError(f"Expected {field} to be left out with {config.model}. Received: {getattr(config, field)}")
     if config.dataset not in DATASETS and Path(config.dataset).suffix != ".npz":
         raise InputError(

@@ -8,18 +8,21 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from tfadgm.checkpoint import writing
 from tfadgm.cli import Parser, exit_status
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
 from tfadgm.errors import InputError
-from tfadgm.likelihood import drawn, log_likelihood, summary
+from tfadgm.likelihood import MEMORY, drawn, log_likelihood, preparation, summary
 from tfadgm.models import DensityModel, Model, SemiSupervisedModel
 
 BOUND_POINTS = 1000  # training points by which the tuner judges a bound
+REPORTED = 1000  # points between two lines of an estimate that no terminal shows
 WATCHED_POINTS, WATCHED_SAMPLES = 500, 50  # of the estimate of log p(x) that training watches
 
 
@@ -29,8 +32,9 @@ def scores(model: Model, x: np.ndarray, y: np.ndarray) -> dict[str, float | None
         if not len(x):
             return {"bound": None, "log_likelihood": None}
         x = drawn(model, x)
+        bound = model.log_likelihood_bound(x, importance_samples=model.importance_samples)
         many = model.log_likelihood_bound(x[:WATCHED_POINTS], importance_samples=WATCHED_SAMPLES)
-        return {"bound": float(model.log_likelihood_bound(x).mean()), "log_likelihood": float(many.mean())}
+        return {"bound": float(bound.mean()), "log_likelihood": float(many.mean())}
     return classification_report(class_probabilities(model, x), y)
 
 
@@ -79,24 +83,27 @@ def main() -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a finished run")
     parser.add_argument("--samples", type=int, default=5000, help="importance samples of a point (default: 5000)")
     parser.add_argument("--points", type=int, help="the first so many test points (default: all)")
-    parser.add_argument("--memory", type=int, default=2048, help="MiB that the process may take (default: 2048)")
+    parser.add_argument("--memory", type=int, default=MEMORY, help=f"MiB that the process may take (default: {MEMORY})")
     parser.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     flags = parser.parse_args()
     for name in ("samples", "points"):
         if (value := getattr(flags, name)) is not None and value < 1:
             raise InputError(f"Expected {name} to be 1 or more. Received: {value}")
     told = estimate(flags.run_dir, flags.samples, flags.points, memory=flags.memory, seed=flags.seed)
+    path = _estimates(flags.run_dir, flags.samples, flags.points)
     print(
-        f"log p(x) {told['log_likelihood']:.2f} ± {told['standard_error']:.2f} nats over {told['points']} test points, "
-        f"{flags.samples} importance samples each, half of the points with {told['median_effective_samples']:.0f} "
-        f"effective ones or more. Every point's: {_estimates(flags.run_dir, flags.samples)}"
+        f"log p(x) {told['log_likelihood']:.2f} ± {told['standard_error']:.2f} nats of {told['nats_of']} over "
+        f"{told['points']} test points, {flags.samples} importance samples each, half of the points with "
+        f"{told['median_effective_samples']:.0f} effective ones or more. Every point's: {path}"
     )
 
 
 def estimate(
-    run_dir: Path, samples: int, points: int | None = None, *, memory: int = 2048, seed: int = 0
-) -> dict[str, float]:
+    run_dir: Path, samples: int, points: int | None = None, *, memory: int = MEMORY, seed: int = 0
+) -> dict[str, Any]:
     """Estimates log p(x) of test points of a run; its folder keeps every point's (.npz) and what is returned (.json).
+
+    An estimate of the first `points` has files of its own.
 
     Args:
         run_dir: a finished run.
@@ -107,20 +114,27 @@ def estimate(
     """
     model, x = _finished(run_dir)
     x = drawn(model, x)[:points]
-    path = _estimates(run_dir, samples)
+    path = _estimates(run_dir, samples, points)
     bar = keras.utils.Progbar(len(x), unit_name="point") if sys.stdout.isatty() else None
-    progress = bar.update if bar else lambda done: None
+
+    def progress(done: int) -> None:
+        if bar:
+            bar.update(done)
+        elif done % REPORTED == 0:
+            print(f"{done} of {len(x)} points", flush=True)
+
     try:
         found = log_likelihood(model, x, samples, memory=memory, seed=seed, path=path, progress=progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{path} keeps what is done: the same command goes on there") from None
-    told = summary(found) | {"points": len(x), "samples": samples, "seed": seed}
-    path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
+    told = {**summary(found), "points": len(x), "samples": samples, "seed": seed, **preparation(model)}
+    with writing(path):
+        path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
     return told
 
 
-def _estimates(run_dir: Path, samples: int) -> Path:
-    return run_dir / f"log_likelihood-{samples}.npz"
+def _estimates(run_dir: Path, samples: int, points: int | None) -> Path:
+    return run_dir / f"log_likelihood-{samples}{'' if points is None else f'-of-{points}'}.npz"
 
 
 def _finished(run_dir: Path) -> tuple[Model, np.ndarray]:

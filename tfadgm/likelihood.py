@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from tfadgm.sweep import Draws
 
 BLOCK = 100  # examples at a time
 MOST_ROWS = 5000  # samples of all examples of a block at a time; more do not go faster
+MEMORY = 2048  # MiB, by default
 BASE_MEMORY = 900  # MiB that TensorFlow, MNIST and the weights take
 TENSORS = 12  # of the widest layer's size that are alive at a time
+DRAWN = "training: drawn afresh every step; test: one seeded draw"
 
 
 def log_likelihood(
@@ -26,7 +29,7 @@ def log_likelihood(
     x: np.ndarray,
     samples: int,
     *,
-    memory: int = 2048,
+    memory: int | None = MEMORY,
     seed: int = 0,
     path: Path | None = None,
     progress: Callable[[int], None] = lambda done: None,
@@ -35,7 +38,7 @@ def log_likelihood(
 
     Args:
         samples: S, importance samples of a point.
-        memory: MiB that the process may take.
+        memory: MiB that the process may take; None for MEMORY, or more where that is too little for such points.
         seed: of the samples. It, S and `memory` decide the numbers.
         path: an .npz file that keeps what is done; an estimate that was stopped goes on there.
         progress: called with the number of points done.
@@ -43,8 +46,10 @@ def log_likelihood(
     Raises:
         InputError: if `path` holds another estimate, or cannot be written.
     """
-    chunk = _chunk(model, samples, memory - x.nbytes // 2**20)
-    told = {"samples": samples, "chunk": chunk, "seed": seed, "checksum": float(np.sum(x, dtype=np.float64))}
+    chunk = _chunk(model, samples, memory, x.nbytes // 2**20)
+    told: dict[str, Any] = {"samples": samples, "chunk": chunk, "seed": seed}
+    if path is not None:
+        told |= {"points": _sha256(x), "weights": _sha256(*(weight.numpy() for weight in model.weights))}
     done = {"log_p": np.zeros(0), "effective_samples": np.zeros(0)}
     if path is not None and path.exists():
         done = _read(path, told)
@@ -77,16 +82,24 @@ def _accumulate(
     return total, tf.reduce_logsumexp(tf.concat([2 * weights, square[None]], 0), 0)
 
 
-def _chunk(model: Model, samples: int, memory: int) -> int:
-    """Samples of a block at a time, so that the process stays within `memory` MiB beside its points."""
+def _chunk(model: Model, samples: int, memory: int | None, points: int) -> int:
+    """Samples of a block at a time, so that the process stays within `memory` MiB, `points` of which hold points."""
     widest = max([model.scaling.units, *model.hidden_units, 2 * model.latent_units, 2 * model.auxiliary_units])
-    rows = int((memory - BASE_MEMORY) * 2**20 / (4 * TENSORS * widest))
-    if rows < BLOCK:
+    free = (MEMORY if memory is None else memory) - points
+    rows = int((free - BASE_MEMORY) * 2**20 / (4 * TENSORS * widest))
+    if rows < BLOCK and memory is not None:
         raise InputError(
             f"Expected at least {BASE_MEMORY + 1 + 4 * TENSORS * widest * BLOCK // 2**20} MiB of memory beside the "
-            f"points. Received: {memory}"
+            f"points. Received: {free}"
         )
     return max(1, min(samples, min(rows, MOST_ROWS) // BLOCK))
+
+
+def _sha256(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path, told: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -98,8 +111,8 @@ def _read(path: Path, told: dict[str, Any]) -> dict[str, np.ndarray]:
         raise InputError(f"Expected an estimate to go on with in {path}. Received: {error}: delete it") from error
     if other:
         raise InputError(
-            f"Expected {path} to be of the same estimate. Received one of other points, samples, seed or memory "
-            f"({', '.join(other)}): delete it or name another file"
+            f"Expected {path} to be of the same estimate. Received one that differs in {', '.join(other)} (chunk comes "
+            "from the memory): delete it"
         )
     return {name: found[name] for name in ("log_p", "effective_samples")}
 
@@ -124,16 +137,32 @@ def summary(found: dict[str, np.ndarray]) -> dict[str, float]:
 def drawn(model: Model, x: np.ndarray) -> np.ndarray:
     """Test points as the likelihood takes them, in the units of the data, by one seeded draw.
 
-    Intensities of a model that binarises become 0 or the largest, integers of one that dequantises are spread over
-    their unit.
+    Intensities of a model that binarises become 0 or the largest, or the mean of its `draws`; integers of one that
+    dequantises are spread over their unit.
     """
     if not (model.binarize or model.dequantize):
         return x
-    level = np.random.default_rng(0).random(x.shape, np.float32)
+    random = np.random.default_rng(0)
     if model.dequantize:
-        return x + (level - 0.5)
+        return x + (random.random(x.shape, np.float32) - 0.5)
     scale = model.scaling.scale.numpy().reshape(x.shape[1:])
-    return ((level < x / scale) * scale).astype(np.float32)
+    counts = sum((random.random(x.shape, np.float32) < x / scale).astype(np.float32) for _ in range(model.draws))
+    return counts * (scale / model.draws)
+
+
+def preparation(model: Model) -> dict[str, str | None]:
+    """What an estimate is of, to be told beside it."""
+    drawn_points = model.binarize or model.dequantize
+    return {
+        "likelihood": model.likelihood,
+        "binarization": DRAWN if model.binarize else None,
+        "dequantization": DRAWN if model.dequantize else None,
+        "nats_of": "scaled features"
+        if model.likelihood == "gaussian"
+        else "binary draws"
+        if drawn_points
+        else "intensities",
+    }
 
 
 def refit_statistics(model: DensityModel, x: np.ndarray, batch: int = 256) -> None:

@@ -18,14 +18,13 @@ from tfadgm.data.split import choose_labels
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError
 from tfadgm.evaluation import class_probabilities, classification_report, unlabeled_bound
-from tfadgm.likelihood import drawn, log_likelihood, refit_statistics, summary
+from tfadgm.likelihood import drawn, log_likelihood, preparation, refit_statistics, summary
 from tfadgm.models import DensityModel, Model, SemiSupervisedModel
 from tfadgm.training import train, write_history, write_text
 
 CONFIG = "config.json"
 RIVALS_POINTS = 20, 20_000  # scikit-learn's rivals need some neighbours, and are slow beyond this many points
 REPORT_SAMPLES = 100  # importance samples of the report; tfadgm.evaluation takes as many as one likes
-DRAWN = "training: drawn afresh every step; test: one seeded draw"
 LEAST_STEPS = 1000  # of a run whose epochs are not given
 
 
@@ -134,13 +133,13 @@ def _density_report(dataset: Dataset, model: DensityModel) -> dict[str, Any]:
         "test_log_likelihood_standard_error": None,
         "test_effective_samples": None,
         "importance_samples": REPORT_SAMPLES,
-        "binarization": DRAWN if model.binarize else None,
-        "dequantization": DRAWN if model.dequantize else None,
+        **preparation(model),
     }
     if len(dataset.x_test):
         x = drawn(model, dataset.x_test)
-        found = summary(log_likelihood(model, x, REPORT_SAMPLES))
-        told["test_bound"] = float(model.log_likelihood_bound(x).mean())
+        found = summary(log_likelihood(model, x, REPORT_SAMPLES, memory=None))
+        bound = model.log_likelihood_bound(x, importance_samples=model.importance_samples)
+        told["test_bound"] = float(bound.mean())
         told["test_log_likelihood"] = found["log_likelihood"]
         told["test_log_likelihood_standard_error"] = found["standard_error"]
         told["test_effective_samples"] = found["median_effective_samples"]

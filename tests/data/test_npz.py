@@ -5,6 +5,7 @@ import pytest
 
 from tfadgm.data.npz import read_npz
 from tfadgm.data.sources import UNKNOWN, load_dataset
+from tfadgm.data.split import choose_labels
 from tfadgm.errors import InputError
 
 GOOD = {
@@ -98,6 +99,20 @@ def with_nan(key: str) -> dict[str, np.ndarray]:
 def test_bad_arrays_are_named(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         read_npz(write(tmp_path, **changes))
+
+
+def test_points_alone_have_no_classes(tmp_path):
+    np.savez(tmp_path / "mine.npz", x_unlabeled=np.zeros([3, 2]), x_test=np.ones([1, 2]))
+    dataset = load_dataset(str(tmp_path / "mine.npz"))
+    assert dataset.x.shape == (3, 2)
+    assert dataset.x_test.shape == (1, 2)
+    assert dataset.classes == len(dataset.y_test) == 0
+    assert (dataset.y == UNKNOWN).all()
+    with pytest.raises(InputError, match="Expected labels for a classifier"):
+        choose_labels(dataset.y, dataset.class_names, None, 0)
+    np.savez(tmp_path / "half.npz", x_unlabeled=np.zeros([3, 2]), y_labeled=np.zeros(3))
+    with pytest.raises(InputError, match="for a model of x alone x_unlabeled and optionally x_test. Received: x_unl"):
+        load_dataset(str(tmp_path / "half.npz"))
 
 
 def test_labels_out_of_range_are_named(tmp_path):

@@ -1,14 +1,14 @@
 """The user's own arrays, from one .npz file that is not trusted.
 
-    x_labeled    [L, *features]  numbers, L at least the number of classes
-    y_labeled    [L]             integers or strings
     x_unlabeled  [U, *features]  numbers
+    x_labeled    [L, *features]  numbers, L at least the number of classes; for a model of x alone not needed
+    y_labeled    [L]             integers or strings
     x_test       [M, *features]  optional, with y_test
     y_test       [M]             optional, same kind as y_labeled
     class_names  [C]             optional, strings: class c is class_names[c]
 
 Without `class_names` the classes are the sorted distinct values of `y_labeled`. With it, `y_labeled` holds
-either names or indices 0 ... C-1.
+either names or indices 0 ... C-1. Without labels, `x_test` stands alone.
 """
 
 from __future__ import annotations
@@ -19,31 +19,35 @@ import numpy as np
 
 from tfadgm.errors import InputError
 
-REQUIRED = ("x_labeled", "y_labeled", "x_unlabeled")
-OPTIONAL = ("x_test", "y_test", "class_names")
+KEYS = ("x_unlabeled", "x_labeled", "y_labeled", "x_test", "y_test", "class_names")
 MOST_CLASSES = 1000
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """All six arrays of `path`, checked; classes as int64 indices, absent test arrays empty.
+    """All six arrays of `path`, checked; classes as int64 indices, absent arrays empty.
 
     Raises:
         InputError: naming the key, what was expected of it and what was received.
     """
     arrays = _read(path)
-    points = ["x_labeled", "x_unlabeled"] + ["x_test"] * ("x_test" in arrays)
-    for key in points:
+    first = "x_labeled" if "x_labeled" in arrays else "x_unlabeled"
+    for key in [key for key in (first, "x_unlabeled", "x_test") if key in arrays]:
         arrays[key] = checked_points(key, arrays[key])
-        if arrays[key].dtype != arrays["x_labeled"].dtype:
+        if arrays[key].dtype != arrays[first].dtype:
             raise InputError(
-                f"Expected {key} and x_labeled to be both bytes (uint8) or both other numbers. "
-                f"Received: {arrays[key].dtype} and {arrays['x_labeled'].dtype}"
+                f"Expected {key} and {first} to be both bytes (uint8) or both other numbers. "
+                f"Received: {arrays[key].dtype} and {arrays[first].dtype}"
             )
-        if arrays[key].shape[1:] != arrays["x_labeled"].shape[1:]:
+        if arrays[key].shape[1:] != arrays[first].shape[1:]:
             raise InputError(
-                f"Expected {key} to have features of shape {arrays['x_labeled'].shape[1:]} like x_labeled. "
+                f"Expected {key} to have features of shape {arrays[first].shape[1:]} like {first}. "
                 f"Received: {arrays[key].shape[1:]}"
             )
+    if first == "x_unlabeled":
+        none = np.zeros(0, np.int64)
+        empty = arrays["x_unlabeled"][:0]
+        return {"x_labeled": empty, "y_labeled": none, "x_test": empty, "y_test": none,
+                "class_names": np.zeros(0, str), **arrays}  # fmt: skip
     arrays.setdefault("x_test", arrays["x_labeled"][:0])
     arrays.setdefault("y_test", arrays["y_labeled"][:0])
     for x, y in (("x_labeled", "y_labeled"), ("x_test", "y_test")):
@@ -68,12 +72,11 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             keys = list(file.files)
-            unknown = [key for key in keys if key not in REQUIRED + OPTIONAL]
-            missing = [key for key in REQUIRED if key not in keys]
-            if unknown or missing or ("x_test" in keys) != ("y_test" in keys):
+            if not _fit_together(keys):
                 raise InputError(
-                    f"Expected {path} to hold the arrays {', '.join(REQUIRED)} and optionally "
-                    f"x_test with y_test, class_names. Received: {', '.join(keys) or 'no arrays'}"
+                    f"Expected {path} to hold the arrays x_labeled, y_labeled, x_unlabeled and optionally x_test with "
+                    "y_test, class_names; for a model of x alone x_unlabeled and optionally x_test. "
+                    f"Received: {', '.join(keys) or 'no arrays'}"
                 )
             arrays = {key: file[key] for key in keys}
             if not all(isinstance(array, np.ndarray) and array.ndim for array in arrays.values()):
@@ -88,6 +91,14 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise InputError(
             f"Expected {path} to be an .npz file of plain arrays (no pickled objects). Received: {what}"
         ) from None
+
+
+def _fit_together(keys: list[str]) -> bool:
+    labeled = [key in keys for key in ("x_labeled", "y_labeled")]
+    if not any(labeled):
+        return "x_unlabeled" in keys and set(keys) <= {"x_unlabeled", "x_test"}
+    tests = ("x_test" in keys) == ("y_test" in keys)
+    return all(labeled) and "x_unlabeled" in keys and tests and set(keys) <= set(KEYS)
 
 
 def checked_points(key: str, x: np.ndarray) -> np.ndarray:

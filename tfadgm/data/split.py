@@ -14,8 +14,13 @@ def choose_labels(y: np.ndarray, class_names: tuple[str, ...], labels: int | Non
     Every label that is not chosen stays unseen. `labels=None` takes all that are known.
 
     Raises:
-        InputError: if there are fewer labels than classes or a class has too few labels to choose from.
+        InputError: if there are no labels, fewer than classes, or a class has too few labels to choose from.
     """
+    if not class_names:
+        raise InputError(
+            "Expected labels for a classifier, arrays x_labeled and y_labeled. Received points alone: "
+            "a model of x alone, like --model avae, learns from them"
+        )
     if labels is None:
         return np.flatnonzero(y != UNKNOWN)
     classes = len(class_names)

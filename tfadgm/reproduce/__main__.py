@@ -7,6 +7,7 @@ import importlib
 import sys
 from pathlib import Path
 
+from tfadgm.checkpoint import writing
 from tfadgm.cli import Parser, exit_status
 from tfadgm.errors import InputError
 from tfadgm.reproduce import table2
@@ -32,7 +33,8 @@ def main() -> None:
     flags = parser.parse_args()
     _check_used(flags)
     command = importlib.import_module(f"tfadgm.reproduce.{flags.name.replace('-', '')}").reproduce
-    flags.output.mkdir(parents=True, exist_ok=True)
+    with writing(flags.output):
+        flags.output.mkdir(parents=True, exist_ok=True)
     command(flags.output, {"fig1a": flags.seeds or 20, "table2": flags.rows}.get(flags.name, flags.run_dir))
     print(
         f"{flags.name}: {flags.output}/{flags.name.replace('-', '')}.png, .pdf and .json"
@@ -48,6 +50,8 @@ def _check_used(flags: argparse.Namespace) -> None:
             raise InputError(
                 f"Expected --{flag.replace('_', '-')} with {', '.join(names)} only. Received: {flags.name}"
             )
+    if flags.run_dir is not None and not (flags.run_dir / "config.json").exists():
+        raise InputError(f"Expected the folder of a run. Received {flags.run_dir}, which has no config.json")
     if flags.seeds is not None and flags.seeds < 1:
         raise InputError(f"Expected --seeds to be 1 or more. Received: {flags.seeds}")
 

@@ -14,6 +14,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
+from tfadgm.checkpoint import writing
 from tfadgm.config import Config
 from tfadgm.data.sources import Dataset, load_dataset
 from tfadgm.errors import InputError
@@ -27,14 +28,15 @@ def trained(config: Config, run_dir: Path) -> tuple[Any, Dataset, dict[str, Any]
     Raises:
         InputError: if another run is there.
     """
-    if not (run_dir / "report.json").exists():
-        run(config, run_dir, resume=(run_dir / "checkpoint").exists())
-    kept = read_config(run_dir / "config.json")
+    begun = (run_dir / "config.json").exists()
+    kept = read_config(run_dir / "config.json") if begun else config
     if (kept.dataset, kept.model) != (config.dataset, config.model):
         raise InputError(
             f"Expected a run of {config.model} on {config.dataset}. "
             f"Received {run_dir}, of {kept.model} on {kept.dataset}"
         )
+    if not (run_dir / "report.json").exists():
+        run(kept, run_dir, resume=begun)
     model = keras.models.load_model(run_dir / "model.keras", compile=False)
     report = json.loads((run_dir / "report.json").read_text())
     return model, load_dataset(kept.dataset, kept.data_dir, kept.seed), report
@@ -43,8 +45,9 @@ def trained(config: Config, run_dir: Path) -> tuple[Any, Dataset, dict[str, Any]
 def save(output: Path, name: str, numbers: dict[str, Any]) -> None:
     """The current figure as NAME.png and NAME.pdf, and the numbers behind it as NAME.json."""
     write_text(output / f"{name}.json", json.dumps(numbers, indent=1) + "\n")
-    for ending in ("png", "pdf"):
-        plt.savefig(output / f"{name}.{ending}", dpi=200)
+    with writing(output):
+        for ending in ("png", "pdf"):
+            plt.savefig(output / f"{name}.{ending}", dpi=200)
     plt.close("all")
 
 
