@@ -22,7 +22,12 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"Expected flags as in --help. Received: {message}")
 
     def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
-        return shlex.split(arg_line, comments=True)
+        try:
+            return shlex.split(arg_line, comments=True)
+        except ValueError as error:
+            raise InputError(
+                f"Expected a file of flags as a shell reads them. Received {arg_line!r}: {error}"
+            ) from None
 
 
 def exit_status(name: str, main: Callable[[], None]) -> int:

@@ -41,7 +41,7 @@ class Apart:
     def __call__(
         self, values: dict[str, Any], folder: Path, seed: int = 0, epochs: int | None = None
     ) -> dict[str, float]:
-        """As `Judge`, with TrainingError also if the process is killed, and RuntimeError for any mistake or crash."""
+        """As `Judge`, with TrainingError also for want of memory, and RuntimeError for any mistake or crash."""
         if self.process is None or self.connection is None:
             self.process, self.connection = self._started()
         held = FULL
@@ -85,6 +85,8 @@ class Apart:
 def _answer(connection: Connection, judge: Judge, threads: int | None) -> None:
     """The main function of the other process: to every call its scores or its error, and the bytes held at most."""
     set_threads(threads)
+    from tensorflow.errors import ResourceExhaustedError
+
     logging.getLogger("tensorflow").setLevel("ERROR")  # every trial traces its own functions, which it would warn of
     while True:
         found: dict[str, float] | Exception
@@ -92,6 +94,8 @@ def _answer(connection: Connection, judge: Judge, threads: int | None) -> None:
             found = judge(*connection.recv())
         except (InputError, TrainingError) as error:
             found = error
+        except (MemoryError, ResourceExhaustedError) as error:
+            found = TrainingError(f"Expected enough memory. Received: {(str(error).splitlines() or ['none'])[0]}")
         except Exception:
             found = RuntimeError(traceback.format_exc())  # not every error can be sent
         connection.send((found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT))

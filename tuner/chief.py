@@ -1,8 +1,9 @@
 """The chief of a search: Keras Tuner's service, which here outlives its workers.
 
 A worker holds a trial as long as it is heard of. When it has been silent for LEASE seconds, or another process asks for
-a trial under its name, its trial goes to whoever asks next, and goes on from its checkpoints. A trial whose workers are
-lost twice has failed. A chief that is started anew leaves the trials with their workers.
+a trial under its name, its trial goes to whoever asks next, and goes on from its checkpoints; a worker that wakes up
+later is told so. A trial whose workers are lost twice has failed. A chief that is started anew leaves the trials with
+their workers.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from keras_tuner.src.engine.trial import Trial
 
 from tfadgm.errors import InputError, TrainingError
 from tuner.client import PATIENCE, PAUSE
-from tuner.search import outcome
+from tuner.search import ENDED, outcome
 
 LEASE = PATIENCE + 15.0  # seconds; a worker without a chief has given up by then
 FAREWELL = 10 * PAUSE  # seconds in which an idle worker would have asked again
-ENDED = "COMPLETED", "FAILED"
 CALLS = 32  # that are answered at a time
 
 
@@ -39,9 +39,10 @@ class Chief(oracle_chief.OracleServicer):
         super().__init__(oracle)
         self.thread = ThreadPoolExecutor(max_workers=1)
         self.drawing = False  # values of a trial, which may take many seconds
-        self.mistake: str | None = None  # an error of a worker that is no divergence
+        self.failure: Exception | None = None  # that ends the search: a worker's mistake, or a full disk
         self.heard: dict[str, float] = {}  # when a worker was last heard of
         self.processes: dict[str, str] = {}  # of workers that asked for a trial
+        self.replaced: set[str] = set()  # processes whose name another has taken
         self.looked = time.monotonic()
         self.earliest_end = self.looked + FAREWELL if expect else self.looked
         if expect:
@@ -53,31 +54,39 @@ class Chief(oracle_chief.OracleServicer):
                     self.heard[worker] = self.looked
 
     def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        worker = request.tuner_id
+        worker, process = request.tuner_id, _metadata(context).get("process", "")
+        if process in self.replaced:
+            context.abort(grpc.StatusCode.ABORTED, f"another process that calls itself {worker}: give it another name")
         if self.drawing:
             self.heard[worker] = time.monotonic()
             trial = Trial(HyperParameters(), "", "IDLE")
         else:
-            trial = self.thread.submit(self._create, worker, _metadata(context).get("process", "")).result()
+            trial = self._in_thread(self._create, worker, process)
         return protos.get_service().CreateTrialResponse(trial=trial.to_proto())
 
     def GetTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        for worker, trial in list(self.oracle.ongoing_trials.items()):
-            if trial.trial_id == request.trial_id:
-                self.heard[worker] = time.monotonic()
+        worker = self._holder(request.trial_id)
+        if self._is_of_another(worker, _metadata(context).get("process")):
+            context.abort(grpc.StatusCode.ABORTED, f"{worker}, which has it now")
+        if worker is not None:
+            self.heard[worker] = time.monotonic()
         return super().GetTrial(request, context)
 
+    def GetBestTrials(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self._in_thread(super().GetBestTrials, request, context)
+
     def UpdateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return self.thread.submit(self._update, request, context).result()
+        return self._in_thread(self._update, request, context)
 
     def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         told = _metadata(context)
         if "mistake-bin" in told:
-            self.mistake = told["mistake-bin"].decode(errors="replace")
+            mistake = told["mistake-bin"].decode(errors="replace")
+            self.failure = TrainingError(f"Expected trials without mistakes. Received in a worker: {mistake}")
             return protos.get_service().EndTrialResponse()
         trial = Trial.from_proto(request.trial)
         trial.message = told.get("reason-bin", b"").decode(errors="replace") or None
-        self.thread.submit(self._end, trial).result()
+        self._in_thread(self._end, trial, told.get("process"))
         return protos.get_service().EndTrialResponse()
 
     def over(self) -> bool:
@@ -86,7 +95,7 @@ class Chief(oracle_chief.OracleServicer):
         if now - self.looked > FAREWELL:  # this process has slept, and could not hear anybody
             self.heard = dict.fromkeys(self.heard, now)
         self.looked = now
-        for worker in [name for name in oracle.ongoing_trials if now - self.heard[name] > LEASE]:
+        for worker in [name for name in oracle.ongoing_trials if now - self.heard.get(name, now) > LEASE]:
             self.lose(worker, f"has been silent for {LEASE:.0f} s")
         drawn = oracle.max_trials is not None and len(oracle.trials) >= oracle.max_trials
         if oracle.ended or (drawn and not oracle.ongoing_trials and not oracle._retry_queue):
@@ -113,13 +122,15 @@ class Chief(oracle_chief.OracleServicer):
 
     def _create(self, worker: str, process: str) -> Trial:
         if worker in self.oracle.ongoing_trials and self.processes.get(worker, process) != process:
+            self.replaced.add(self.processes[worker])
             self.lose(worker, "was started anew")
+        self.heard[worker], self.processes[worker] = time.monotonic(), process
         self.drawing = True
         try:
             trial = self.oracle.create_trial(worker)
         finally:
             self.drawing = False
-        self.heard[worker], self.processes[worker] = time.monotonic(), process
+        self.heard[worker] = time.monotonic()
         if trial.status == "STOPPED" and self.oracle.ongoing_trials:
             trial.status = "IDLE"  # a trial may yet be lost
         elif trial.status == "STOPPED":
@@ -133,13 +144,33 @@ class Chief(oracle_chief.OracleServicer):
             return protos.get_service().UpdateTrialResponse()
         return super().UpdateTrial(request, context)
 
-    def _end(self, trial: Trial) -> None:
+    def _end(self, trial: Trial, process: str | None) -> None:
         if self.oracle.trials[trial.trial_id].status in ENDED:
+            return
+        if self._is_of_another(self._holder(trial.trial_id), process):
             return
         if trial.trial_id in self.oracle._retry_queue:  # its worker was thought lost
             self.oracle._retry_queue.remove(trial.trial_id)
         self.oracle.end_trial(trial)
         print(outcome(self.oracle, trial.trial_id), flush=True)
+
+    def _holder(self, trial_id: str) -> str | None:
+        """The worker that has the trial."""
+        held = list(self.oracle.ongoing_trials.items())
+        return next((worker for worker, trial in held if trial.trial_id == trial_id), None)
+
+    def _is_of_another(self, worker: str | None, process: str | None) -> bool:
+        """Whether `worker` is another process than `process`, as far as either is known."""
+        own = self.processes.get(worker or "", process)
+        return process is not None and own != process
+
+    def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What `function` returns in the thread of the oracle. An InputError, of a full disk, ends the search."""
+        try:
+            return self.thread.submit(function, *arguments).result()
+        except InputError as error:
+            self.failure = error
+            raise
 
 
 def _metadata(context: Any) -> dict[str, Any]:
@@ -158,7 +189,7 @@ def serve(
     Calls `started` with the port and then `look` often, in the thread of the oracle.
 
     Raises:
-        InputError: if the address cannot be listened on.
+        InputError: if the address cannot be listened on, or the disk does not take a trial.
         TrainingError: if a worker tells of a mistake.
     """
     server = grpc.server(ThreadPoolExecutor(CALLS), options=[("grpc.so_reuseport", 0)])
@@ -171,8 +202,8 @@ def serve(
     try:
         started(port)
         while not chief.thread.submit(chief.over).result():
-            if chief.mistake is not None:
-                raise TrainingError(f"Expected trials without mistakes. Received in a worker: {chief.mistake}")
+            if chief.failure is not None:
+                raise chief.failure
             chief.thread.submit(look).result()
             time.sleep(0.2)
     finally:

@@ -28,6 +28,10 @@ class ChiefLost(keras_tuner.errors.FatalError):
     """No chief answers. Keras Tuner lets errors of this kind pass."""
 
 
+class TrialTaken(Exception):  # noqa: N818  not always an error: a worker goes on with another trial
+    """Another process has the trial, or the name, of this one, which has been silent for too long."""
+
+
 class Client(oracle_client.OracleClient):
     """The chief's oracle as a worker sees it."""
 
@@ -47,7 +51,7 @@ class Client(oracle_client.OracleClient):
     def end_trial(self, trial: Any) -> None:
         """As Keras Tuner's, with the reason of a failure, which its protocol leaves out."""
         reason = (trial.message or "").strip().splitlines()[-1:]
-        metadata = [("reason-bin", line[:1000].encode()) for line in reason]
+        metadata = [("process", self.process), *(("reason-bin", line[:1000].encode()) for line in reason)]
         self.stub.EndTrial(protos.get_service().EndTrialRequest(trial=trial.to_proto()), metadata=metadata)
 
     def tell_mistake(self, error: Exception) -> None:
@@ -62,14 +66,16 @@ class Client(oracle_client.OracleClient):
 
         Raises:
             ChiefLost: if the chief does not answer; what is done within the context is interrupted.
+            TrialTaken: if another process has the trial; likewise.
         """
         done, lost = threading.Event(), []
+        request, metadata = protos.get_service().GetTrialRequest(trial_id=trial_id), [("process", self.process)]
 
         def beat() -> None:
             while not done.wait(BEAT):
                 try:
-                    self.get_trial(trial_id)
-                except ChiefLost as error:
+                    self.stub.GetTrial(request, metadata=metadata)
+                except (ChiefLost, TrialTaken) as error:
                     if not done.is_set():
                         lost.append(error)
                         os.kill(os.getpid(), signal.SIGTERM)  # the scripts turn it into an interrupt
@@ -105,6 +111,8 @@ class PatientStub:
                     timeout = max(end - time.monotonic(), 0.1)
                     return call(request, metadata=metadata, wait_for_ready=True, timeout=timeout)
                 except grpc.RpcError as error:
+                    if error.code() == grpc.StatusCode.ABORTED:
+                        raise TrialTaken(f"Expected to hold a trial. Received {error.details()}") from None
                     if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                         raise
                     if time.monotonic() >= end:

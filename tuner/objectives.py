@@ -93,7 +93,7 @@ class Judge:
         config = dataclasses.replace(config, seed=self.base.seed + seed, epochs=epochs or config.epochs)
         keras.backend.clear_session()
         folder.mkdir(parents=True, exist_ok=True)
-        model, _ = train(config, without_tests(self.dataset), train_on, folder, resume=True, verbose=0)
+        model, _ = train(config, self.dataset, train_on, folder, resume=True, verbose=0)
         scores: dict[str, Any] = {"bound": unlabeled_bound(model, self.dataset.x)}
         if len(held_out):
             found = classification_report(

@@ -68,8 +68,10 @@ class Resumed:
 
         Keras Tuner's Gaussian process draws whole numbers that are one above their range.
         """
+        return self._exact(super().populate_space(trial_id))  # type: ignore[misc]
+
+    def _exact(self, found: dict[str, Any]) -> dict[str, Any]:
         oracle: Any = self
-        found = super().populate_space(trial_id)  # type: ignore[misc]
         whole = [one for one in oracle.hyperparameters.space if isinstance(one, hyperparameters.Int)]
         largest = {one.name: one.max_value for one in whole}
         values = (found.get("values") or {}).items()
@@ -105,7 +107,24 @@ class BayesianOracle(Resumed, keras_tuner.oracles.BayesianOptimizationOracle):
         self._random_state = np.random.RandomState(self.seed + int(trial_id))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a few trials leave the process's scale open
-            return super().populate_space(trial_id)
+            found = super().populate_space(trial_id)
+        if found["values"] and self._duplicate(found["values"]):  # which would say the same again
+            return self._exact(self._random_populate_space())
+        return found
+
+    def _vectorize_trials(self) -> Any:
+        """As Keras Tuner's, but of ended and ongoing trials alone, and ongoing ones as the ended ones let expect."""
+        trials: dict[str, Any] = self.trials  # type: ignore[has-type]
+        ongoing = {trial.trial_id for trial in self.ongoing_trials.values()}
+        completed = {name: trial for name, trial in trials.items() if trial.status == "COMPLETED"}
+        try:
+            if ongoing:
+                self.trials = completed
+                self.gpr.fit(*super()._vectorize_trials())
+            self.trials = {name: trial for name, trial in trials.items() if name in completed or name in ongoing}
+            return super()._vectorize_trials()
+        finally:
+            self.trials = trials
 
 
 def make_oracle(

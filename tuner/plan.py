@@ -124,8 +124,10 @@ def open_folder(plan: Plan, resume: bool) -> Iterator[None]:
             lock = stack.enter_context(path.open("r+"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise InputError(f"Expected a search that is not running. Received {folder}, which is in use") from None
+        except OSError as error:
+            raise InputError(f"Expected a file system with locks for {folder}. Received: {error}") from None
         try:
             yield
         except InputError:
@@ -200,6 +202,11 @@ def _validation(flags: argparse.Namespace, dataset: Dataset) -> tuple[np.ndarray
     try:
         with np.load(flags.validation, allow_pickle=False) as file:
             x, y = checked_points("x", file["x"]), file["y"]
+        if (x.dtype == np.uint8) != (dataset.x.dtype == np.uint8) or y.shape != x.shape[:1]:
+            raise InputError(
+                f"Expected x of {dataset.x.dtype}, like the training points, and as many y. "
+                f"Received: {x.dtype} {x.shape} and y {y.shape}"
+            )
         names = {name: index for index, name in enumerate(dataset.class_names)}
         return x.reshape(len(y), *dataset.x.shape[1:]), np.array([names[str(label)] for label in y], np.int64)
     except InputError as error:

@@ -28,7 +28,7 @@ def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int, see
     """Judges the best trials by `seeds` more seeds, writes best_config.json and report.json, and returns the table.
 
     The score by which a trial was chosen is too good on average, so what is announced is the mean of the further seeds.
-    `judges` work side by side.
+    The preset, if it was a trial, is judged with them: it is what there was to beat. `judges` work side by side.
 
     Raises:
         TrainingError: if no trial succeeded.
@@ -37,12 +37,14 @@ def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int, see
     for training in (folder / "trainings").glob("*"):
         clean(training)
     rows, failed = _ranked(plan, oracle)
-    for row, again in zip(rows, _judged_again(plan, judges, rows[:finalists], seeds), strict=False):
+    preset = oracle.start_order[0] if oracle.first is not None else None
+    chosen = rows[:finalists] + [row for row in rows[finalists:] if row["trial"] == preset]
+    for row, again in zip(chosen, _judged_again(plan, judges, chosen, seeds), strict=True):
         found = [score for score in again if score is not None]
         row["again"] = again
         row["mean"] = float(np.mean(found)) if len(found) == len(again) else None
-    rows[:finalists] = sorted(rows[:finalists], key=lambda row: (row["mean"] is None, row["mean"] or 0.0))
-    best = rows[0]
+    chosen.sort(key=lambda row: (row["mean"] is None, row["mean"] or 0.0))
+    rows, best = chosen + [row for row in rows if "again" not in row], chosen[0]
     config = configured(plan.judge.base, best["values"], len(plan.judge.dataset.x), len(plan.judge.labels))
     write_text(folder / BEST, config.to_json())
     report = {
@@ -51,6 +53,7 @@ def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int, see
         "best": best,
         "trials": rows,
         "failed": failed,
+        "preset": preset,
         "config": dataclasses.asdict(config),
     }
     write_text(folder / REPORT, json.dumps(report, indent=2) + "\n")
@@ -65,6 +68,7 @@ def _ranked(plan: Plan, oracle: Any) -> tuple[list[dict[str, Any]], dict[str, st
         {
             "trial": trial.trial_id,
             "score": trial.score,
+            "scores": {name: trial.metrics.get_best_value(name) for name in trial.metrics.metrics if name != "seconds"},
             "epochs": trial.hyperparameters.values.get("tuner/epochs", plan.judge.base.epochs),
             "values": own_values(trial.hyperparameters.values),
         }
@@ -99,20 +103,22 @@ def _judged_again(
 
 
 def _again(plan: Plan, judge: Apart, name: str, values: dict[str, Any], seed: int) -> float | None:
-    """The score of a finalist under another seed; kept in a file, so that a resume does not repeat it."""
+    """The score of a finalist under another seed; kept in a file, so that a resume does not repeat it.
+
+    A failure is not kept: it may have been for want of memory.
+    """
     path, objective = plan.folder / "finalists" / f"{name}-{seed}.json", plan.judge.objective
     if path.exists():
         return json.loads(path.read_text())[objective]
-    scores: dict[str, float | None]
     try:
-        scores = dict(judge(values, path.with_suffix(""), seed=seed))
-        told = f"{objective} {scores[objective]:.4f}"
+        scores = judge(values, path.with_suffix(""), seed=seed)
     except TrainingError as error:
-        scores, told = {objective: None}, f"failed: {error}"
-    path.parent.mkdir(parents=True, exist_ok=True)  # a training that is killed at once leaves no folder
+        print(f"Trial {name} by seed {seed}: failed: {error}", flush=True)
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(scores) + "\n")
     clean(path.with_suffix(""))
-    print(f"Trial {name} by seed {seed}: {told}", flush=True)
+    print(f"Trial {name} by seed {seed}: {objective} {scores[objective]:.4f}", flush=True)
     return scores[objective]
 
 
@@ -129,14 +135,22 @@ def _table(report: dict[str, Any], folder: Path) -> str:
     if report["failed"]:
         lines.append(f"{len(report['failed'])} trials failed; {folder / REPORT} tells why.")
     best = report["best"]
+    for row in report["trials"]:
+        if row["trial"] == report["preset"] != best["trial"]:
+            lines.append(f"The preset: trial {row['trial']}, {_judgement(objective, row)}.")
     lines.append(
-        f"Best: trial {best['trial']}, {objective} {_told(best['mean'])} by other seeds ({len(best['again'])}). "
-        "Train it with"
+        f"Best: trial {best['trial']}{', the preset' * (best['trial'] == report['preset'])}, "
+        f"{_judgement(objective, best)}. Train it with"
     )
     lines.append(f"  python train.py {shlex.join(['--config', str(folder / BEST), '--run-dir', str(folder / 'best')])}")
     if objective == "bound":
-        lines.append("whose report.json tells its bound.")
+        lines.append(f"whose report.json tells its bound, by the seed of the search {best['score']:.4f}.")
     return "\n".join(lines)
+
+
+def _judgement(objective: str, row: dict[str, Any]) -> str:
+    by_seed = ", ".join(map(_told, row["again"]))
+    return f"{objective} {_told(row['mean'])} by other seeds ({by_seed})"
 
 
 def _told(mean: float | None) -> str:

@@ -14,8 +14,11 @@ from keras_tuner.src import config
 
 from tfadgm.errors import InputError, TrainingError
 from tuner.apart import Apart
-from tuner.client import ChiefLost, Client
+from tuner.client import ChiefLost, Client, TrialTaken
 from tuner.objectives import Judge, clean
+from tuner.oracles import NEVER
+
+ENDED = "COMPLETED", "FAILED"
 
 config.DEBUG = False  # Keras Tuner prints the traceback of a failed trial; a line is printed here
 
@@ -46,10 +49,11 @@ class Search(base_tuner.BaseTuner):
                 partial.rename(folder)
             with self.oracle.beating(trial.trial_id) if self._is_worker() else contextlib.nullcontext():
                 scores = self.judge(values, folder, epochs=epochs)
-            write_hparams(self.folder / "tensorboard" / trial.trial_id, trial.trial_id, values, scores)
+            shown = values if epochs is None else values | {"epochs": epochs}
+            write_hparams(self.folder / "tensorboard" / trial.trial_id, trial.trial_id, shown, scores)
         except ChiefLost:
             raise
-        except TrainingError as error:
+        except (TrainingError, TrialTaken) as error:
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
             if self._is_worker():
@@ -68,7 +72,8 @@ class Search(base_tuner.BaseTuner):
 
     def on_trial_end(self, trial: Any) -> None:
         super().on_trial_end(trial)
-        if "tuner/epochs" not in trial.hyperparameters.values:  # hyperband may go on with the training
+        ended = self.oracle.get_trial(trial.trial_id).status in ENDED  # else another worker has it
+        if ended and "tuner/epochs" not in trial.hyperparameters.values:  # with which hyperband may go on
             clean(self.folder / "trainings" / trial.trial_id)
         print(outcome(self.oracle, trial.trial_id, trial.message), flush=True)
 
@@ -83,11 +88,14 @@ def outcome(oracle: Any, trial_id: str, message: str | None = None) -> str:
     trial = oracle.get_trial(trial_id)
     if trial.status != "COMPLETED":
         return f"Trial {trial_id}: failed: " + (trial.message or message or "no message").strip().splitlines()[-1]
-    best, seconds = oracle.get_best_trials(1)[0], trial.metrics.get_best_value("seconds")
+    epochs = trial.hyperparameters.values.get("tuner/epochs")  # of hyperband, whose trials are of several lengths
+    peers = oracle.get_best_trials(1 if epochs is None else NEVER)
+    best = next(peer for peer in peers if peer.hyperparameters.values.get("tuner/epochs") == epochs)
+    seconds = trial.metrics.get_best_value("seconds")
     ended = getattr(oracle, "end_order", None)  # a worker does not know
     return (
         f"Trial {trial_id}: {oracle.objective.name} {trial.score:.4f} in {seconds:.0f} s, "
-        f"best {best.score:.4f} (trial {best.trial_id})"
+        f"best {f'of {epochs} epochs ' if epochs else ''}{best.score:.4f} (trial {best.trial_id})"
         + (f", {len(ended)} of {oracle.max_trials} trials" if ended and oracle.max_trials else "")
     )
 

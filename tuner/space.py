@@ -133,8 +133,9 @@ def parse_fixed(texts: Iterable[str]) -> dict[str, Any]:
             fixed[name] = json.loads(value)
         except json.JSONDecodeError:
             fixed[name] = value
-    if len({"width", "depth"} & set(fixed)) and "hidden_units" in fixed:
-        raise InputError("Expected hidden_units or its width and depth to be fixed. Received both")
+    for name, field in STANDS_FOR.items():
+        if name in fixed and field in fixed:
+            raise InputError(f"Expected {name} or {field} to be fixed. Received both")
     return fixed
 
 
@@ -148,7 +149,10 @@ def _parse_range(text: str) -> tuple[str, Dimension]:
     parts = value.split(":")
     try:
         if len(parts) == 1 and "," in value:
-            return name, Choice(tuple(_typed(name, _word(part)) for part in value.split(",")))
+            values = tuple(_typed(name, _word(part)) for part in value.split(","))
+            if len(set(values)) == len(values):
+                return name, Choice(values)
+            raise ValueError
         low, high = (_typed(name, json.loads(part)) for part in parts[:2])
         scale = parts[2] if len(parts) == 3 else "linear"
         numbers = all(type(end) in (int, float) and math.isfinite(end) for end in (low, high))
@@ -163,8 +167,8 @@ def _parse_range(text: str) -> tuple[str, Dimension]:
     except ValueError:
         pass
     raise InputError(
-        "Expected a range as NAME=LOW:HIGH or NAME=LOW:HIGH:log (above 0) with LOW below HIGH, or NAME=VALUE,VALUE. "
-        f"Received: {text}"
+        "Expected a range as NAME=LOW:HIGH or NAME=LOW:HIGH:log (above 0) with LOW below HIGH, or NAME=VALUE,VALUE of "
+        f"distinct values. Received: {text}"
     )
 
 
@@ -209,8 +213,8 @@ def check(space: Space, base: Config) -> None:
     for name, dimension in space.items():
         for end in dimension.ends:
             try:
-                if name == "depth" and end < 0:
-                    raise InputError(f"Expected depth to be 0 or more. Received: {end}")
+                if name == "depth" and (type(end) is not int or end < 0):
+                    raise InputError(f"Expected depth to be a whole number, 0 or more. Received: {end}")
                 configured(base, {name: end}, 100, 10)
             except (InputError, TypeError) as error:
                 raise InputError(f"Expected every value of the range of {name} to be usable. {error}") from None

@@ -10,11 +10,13 @@ import sys
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import grpc
+
 from tfadgm.cli import exit_status
 from tfadgm.errors import InputError, TrainingError
 from tuner.apart import Apart, set_threads, spawn
 from tuner.chief import Chief, serve
-from tuner.client import ChiefLost, Client
+from tuner.client import ChiefLost, Client, TrialTaken
 from tuner.plan import check_same, make_plan
 from tuner.search import Search
 
@@ -47,7 +49,7 @@ def work(flags: argparse.Namespace) -> None:
     """Makes this process a worker, which runs trials of the chief's search until there are none left.
 
     Raises:
-        InputError: if no chief answers, or its search is another.
+        InputError: if no chief answers, its search is another, or another process has the name of this worker.
     """
     host, _, port = flags.address.rpartition(":")
     os.environ |= {
@@ -59,8 +61,11 @@ def work(flags: argparse.Namespace) -> None:
         check_same(plan)
         with Apart(plan.judge) as judge:
             Search(plan.oracle(), judge, plan.folder).search()
-    except ChiefLost as error:
+    except (ChiefLost, TrialTaken) as error:
         raise InputError(str(error)) from None
+    except grpc.RpcError as error:
+        told = f"{error.code().name}: {error.details()}"
+        raise InputError(f"Expected the chief of the search at {flags.address}. Received {told}") from None
 
 
 def with_workers(oracle: Any, flags: argparse.Namespace) -> None:

@@ -84,24 +84,31 @@ def make_chief(folder: Path, trials: int = 3, expect: bool = False) -> Chief:
     return Chief(make_search(folder, Scores(), trials=trials).oracle, expect)
 
 
+class Aborted(Exception):  # noqa: N818
+    """What a call to a chief ends with that it refuses."""
+
+
 def context(process: str = "first") -> SimpleNamespace:
-    return SimpleNamespace(invocation_metadata=lambda: (("process", process),))
+    def abort(code, details):
+        raise Aborted(details)
+
+    return SimpleNamespace(invocation_metadata=lambda: (("process", process),), abort=abort)
 
 
 def ask(chief: Chief, worker: str, process: str = "first"):
     return chief.CreateTrial(protos.get_service().CreateTrialRequest(tuner_id=worker), context(process)).trial
 
 
-def beat(chief: Chief, trial) -> None:
-    chief.GetTrial(protos.get_service().GetTrialRequest(trial_id=trial.trial_id), context())
+def beat(chief: Chief, trial, process: str = "first") -> None:
+    chief.GetTrial(protos.get_service().GetTrialRequest(trial_id=trial.trial_id), context(process))
 
 
-def end(chief: Chief, trial, score: float = 1.0) -> None:
+def end(chief: Chief, trial, score: float = 1.0, process: str = "first") -> None:
     metrics = {"bound": score, "seconds": 1.0}
     request = protos.get_service().UpdateTrialRequest(trial_id=trial.trial_id, metrics=metrics)
     chief.UpdateTrial(request, context())
     trial.status = protos.get_proto().TrialStatus.COMPLETED
-    chief.EndTrial(protos.get_service().EndTrialRequest(trial=trial), context())
+    chief.EndTrial(protos.get_service().EndTrialRequest(trial=trial), context(process))
 
 
 def wait(chief: Chief, clock: list[float], seconds: float, *beating) -> bool:

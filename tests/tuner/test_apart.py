@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from tests.tuner.test_objectives import judge
 from tfadgm.config import Config
@@ -22,6 +23,8 @@ class Answers:
     def __call__(self, values, folder, seed=0, epochs=None):
         if "diverge" in values:
             raise TrainingError("Expected a finite loss")
+        if "memory" in values:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor\nhint")
         if "mistake" in values:
             raise ValueError("shapes (3,) and (4,)")
         if "killed" in values:
@@ -40,6 +43,8 @@ def test_errors_come_back_and_a_killed_process_costs_one_call(tmp_path, monkeypa
         assert first["process"] != os.getpid()
         with pytest.raises(TrainingError, match="^Expected a finite loss$"):
             away({"diverge": True}, tmp_path)
+        with pytest.raises(TrainingError, match="^Expected enough memory. Received: OOM when allocating a tensor$"):
+            away({"memory": True}, tmp_path)
         with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ValueError: shapes \(3,\) and \(4,\)"):
             away({"mistake": True}, tmp_path)
         assert away({}, tmp_path)["process"] == first["process"]

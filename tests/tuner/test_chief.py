@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.tuner.helpers import (
+    Aborted,
     Scores,
     ask,
     beat,
@@ -15,8 +16,9 @@ from tests.tuner.helpers import (
     statuses,
     wait,
 )
+from tfadgm.errors import InputError
 from tuner import chief as service
-from tuner.chief import LEASE, Chief
+from tuner.chief import LEASE, Chief, serve
 
 
 @pytest.fixture
@@ -63,6 +65,45 @@ def test_the_first_end_of_a_trial_counts(tmp_path, clock):
     assert chief.oracle.end_order == [first.trial_id]
 
 
+def test_a_worker_that_wakes_up_hears_that_another_has_its_trial(tmp_path, clock):
+    chief = make_chief(tmp_path, trials=1)
+    trial = ask(chief, "worker1", "asleep")
+    wait(chief, clock, LEASE + 2)
+    beat(chief, trial, "asleep")  # nobody has taken it yet
+    assert ask(chief, "worker2", "awake").trial_id == trial.trial_id
+    with pytest.raises(Aborted, match="worker2, which has it now"):
+        beat(chief, trial, "asleep")
+    end(chief, trial, 9.0, process="asleep")  # a failure, of its interrupted training
+    assert statuses(chief) == ["RUNNING"]
+    end(chief, trial, 1.0, process="awake")
+    assert statuses(chief) == ["COMPLETED"]
+    assert is_status(ask(chief, "worker1", "asleep"), "STOPPED")
+
+
+def test_a_name_belongs_to_the_last_process_that_takes_it(tmp_path):
+    chief = make_chief(tmp_path)
+    held = ask(chief, "worker1", "first")
+    assert ask(chief, "worker1", "second").trial_id == held.trial_id
+    for _ in range(2):
+        with pytest.raises(Aborted, match="another process that calls itself worker1: give it another name"):
+            ask(chief, "worker1", "first")
+    beat(chief, held, "second")
+
+
+def test_a_disk_that_is_full_ends_the_search(tmp_path):
+    chief = make_chief(tmp_path)
+
+    def full(*_):
+        raise InputError("Expected to write to x. Received: no space left")
+
+    chief.oracle.populate_space = full
+    with pytest.raises(InputError, match="no space left"):
+        ask(chief, "worker1")
+    chief.over()
+    with pytest.raises(InputError, match="no space left"):
+        serve(chief, "127.0.0.1:0")
+
+
 def test_a_trial_that_loses_its_workers_twice_has_failed(tmp_path, capsys):
     chief = make_chief(tmp_path, trials=2)
     first = ask(chief, "worker1")
@@ -70,7 +111,7 @@ def test_a_trial_that_loses_its_workers_twice_has_failed(tmp_path, capsys):
     assert ask(chief, "worker1", "second").trial_id == first.trial_id
     second = ask(chief, "worker1", "third")
     assert second.trial_id != first.trial_id
-    end(chief, second)
+    end(chief, second, process="third")
     assert statuses(chief) == ["FAILED", "COMPLETED"]
     assert "Trial 0: failed: its worker was started anew" in capsys.readouterr().out
 

@@ -164,6 +164,12 @@ BAD = {
     "value of another type": (["--fix", "samples=1.5"], "Expected samples to be int"),
     "one number of units": (["--fix", "hidden=500"], "Expected hidden_units to be a list of whole numbers"),
     "a depth below 0": (["--range", "depth=-3:2"], "Expected every value of the range of depth to be usable"),
+    "a depth that is no number": (["--fix", "depth=true"], "Expected every value of the range of depth to be usable"),
+    "a field fixed twice": (
+        ["--fix", "alpha=3", "--fix", "alpha_scale=2"],
+        "Expected alpha_scale or alpha to be fixed",
+    ),
+    "a value twice": (["--range", "batch_norm=false,false"], "Expected a range as"),
     "the last seed": (["--seed", str(2**31 - 1)], "Expected a seed below 2147483646"),
     "nothing to resume": (["--resume"], "Expected a search to resume in"),
     "validation without a file": (["--objective", "val_error"], "Expected --objective val_error together with"),
@@ -196,6 +202,8 @@ def test_bad_input_gets_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsy
         (np.array([["a", "b"]]), ["upper"]),
         (np.zeros([2, 3]), ["upper", "lower"]),
         (np.zeros([1, 2]), ["left"]),
+        (np.zeros([1, 2], np.uint8), ["upper"]),
+        (np.zeros([2, 1]), ["upper"]),
     ],
 )
 def test_validation_sets_that_cannot_judge(tmp_path, monkeypatch, capsys, x, y):
@@ -206,6 +214,14 @@ def test_validation_sets_that_cannot_judge(tmp_path, monkeypatch, capsys, x, y):
     assert status == 2
     assert "Expected " in errors
     assert str(path) in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_damaged_file_of_flags_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "flags.txt").write_text("--dataset user's.npz\n")
+    status, errors = run_script(monkeypatch, capsys, f"@{tmp_path}/flags.txt")
+    assert status == 2
+    assert errors.startswith("tuner: Expected a file of flags as a shell reads them. Received ")
     assert errors.count("\n") == 1
 
 

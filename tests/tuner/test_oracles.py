@@ -8,12 +8,16 @@ import pytest
 from keras_tuner.src import backend
 
 from tests.tuner.helpers import (
+    TINY,
     Scores,
     search,
 )
 from tfadgm.config import Config
 from tfadgm.errors import InputError
+from tuner.__main__ import make_parser
+from tuner.objectives import Judge
 from tuner.oracles import make_oracle, save_json
+from tuner.plan import make_plan
 from tuner.search import Search, own_values
 from tuner.space import SPACE, Choice, Range, in_float32, preset_values, search_space
 
@@ -129,13 +133,77 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 
 
 def test_bayesian_trials_learn_from_earlier_ones(tmp_path):
-    """A third of them are random; the rest come closer to the best step size."""
-    found = {
-        name: list(search(tmp_path / name, Scores(), name, trials=9).trials.values()) for name in ("random", "bayesian")
+    """A third of them are random; the rest are closer to the best step size."""
+    space, found = {"learning_rate": Range(1e-5, 1e-1, "log")}, {}
+    for name in ("random", "bayesian"):
+        oracle = make_oracle(name, "bound", space, 12, 1, 0)
+        Search(oracle, Scores(), tmp_path / name).search()
+        found[name] = [trial.score for trial in oracle.trials.values()]
+    assert found["bayesian"][:4] == found["random"][:4]
+    assert np.median(found["bayesian"][4:]) < 0.6 * np.median(found["random"][4:])
+
+
+def test_bayesian_trials_do_not_repeat_one_another(tmp_path):
+    space = {
+        "learning_rate": Choice((1e-4, 1e-3, 1e-2)),
+        "samples": Choice((1, 2)),
+        "batch_norm": Choice((True, False)),
     }
-    values = {name: [trial.hyperparameters.values for trial in trials] for name, trials in found.items()}
-    assert values["bayesian"][:3] == values["random"][:3]
-    assert all(one != other for one, other in zip(values["bayesian"][3:], values["random"][3:], strict=True))
+    oracle = make_oracle("bayesian", "bound", space, 20, 1, 0)
+    Search(oracle, Scores(), tmp_path).search()
+    tried = {tuple(trial.hyperparameters.values.items()) for trial in oracle.trials.values()}
+    assert len(tried) == len(oracle.trials) == 12
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_ongoing_trials_count_as_the_ended_ones_let_expect(tmp_path):
+    """Bounds of a hundred nats, and no trial at work that is taken for one of a single nat."""
+    oracle = make_oracle("bayesian", "bound", {"learning_rate": Range(1e-5, 1e-1, "log")}, 9, 1, 0)
+    oracle._set_project_dir(tmp_path, "trials")
+    oracle.verbose = 0
+    for number in range(4):
+        trial = oracle.create_trial(str(number))
+        oracle.update_trial(trial.trial_id, {"bound": 100.0 + number})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    ongoing = oracle.create_trial("at work")
+    failed = oracle.create_trial("failing")
+    failed.status = "FAILED"
+    oracle.end_trial(failed)
+    vectors, scores = oracle._vectorize_trials()
+    assert len(vectors) == len(scores) == 5
+    assert scores[:4].tolist() == [100.0, 101.0, 102.0, 103.0]
+    assert 90 < scores[4] < 110
+    assert set(oracle.trials) == {"0", "1", "2", "3", ongoing.trial_id, failed.trial_id}
+
+
+@pytest.mark.slow
+def test_hyperband_goes_on_with_the_training_of_an_earlier_round(tmp_path):
+    flags = [*TINY, "--epochs", "3", "--algorithm", "hyperband", "--directory", str(tmp_path / "search")]
+    plan = make_plan(make_parser().parse_args(list(map(str, flags))))
+    oracle = plan.oracle()
+
+    class Stopped(Judge):
+        """Until the first trial of all epochs has trained, which is one of a second round."""
+
+        def __call__(self, values, folder, seed=0, epochs=None):
+            super().__call__(values, folder, seed, epochs)
+            if epochs == 3:
+                raise KeyboardInterrupt
+            return {"bound": 1.0}
+
+    judge = Stopped(**vars(plan.judge))
+    with pytest.raises(KeyboardInterrupt):
+        Search(oracle, judge, plan.folder).search()
+
+    def losses(trial_id: str) -> list[float]:
+        state = max((plan.folder / "trainings" / trial_id / "all" / "checkpoint").glob("*/state.json"))
+        return [row["loss"] for row in json.loads(state.read_text())["history"]]
+
+    (later,) = oracle.ongoing_trials.values()
+    found = losses(later.trial_id)
+    assert len(found) == 3
+    assert found[:1] == losses(later.hyperparameters.values["tuner/trial_id"])
 
 
 def test_whole_numbers_stay_within_their_range(tmp_path):

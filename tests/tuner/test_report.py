@@ -40,7 +40,23 @@ def test_fresh_seeds_choose_among_finalists_and_are_announced(tmp_path, plan):
     assert [row["trial"] for row in report["trials"][:2]] == [second, first]
     assert report["best"]["again"] == [5.0, 7.0]
     assert report["best"]["score"] == oracle.trials[second].score
-    assert f"Best: trial {second}, bound 6.0000 by other seeds (2). Train it with" in told
+    assert f"Best: trial {second}, bound 6.0000 by other seeds (5.0000, 7.0000). Train it with" in told
+    assert f"by the seed of the search {oracle.trials[second].score:.4f}." in told
+    assert report["best"]["scores"]["bound"] == report["best"]["score"]
+
+
+def test_the_preset_is_judged_with_the_finalists(tmp_path, plan):
+    oracle = search(tmp_path / "search", Scores())
+    ranked = [trial.trial_id for trial in oracle.get_best_trials(4)]
+    oracle.first, oracle.start_order = {}, [ranked[3], *ranked[:3]]
+    told = finish(plan, oracle, [again({ranked[0]: [7.0], ranked[3]: [8.0]})], 1, 1)
+    assert f"The preset: trial {ranked[3]}, bound 8.0000 by other seeds (8.0000)." in told
+    report = json.loads((tmp_path / "search" / "report.json").read_text())
+    assert [row["trial"] for row in report["trials"]] == [ranked[0], ranked[3], *ranked[1:3]]
+    assert report["preset"] == ranked[3]
+    (tmp_path / "search" / "finalists" / f"{ranked[3]}-1.json").unlink()
+    told = finish(plan, oracle, [again({ranked[0]: [7.0], ranked[3]: [6.0]})], 1, 1)
+    assert f"Best: trial {ranked[3]}, the preset, bound 6.0000 by other seeds" in told
     assert f"--config {tmp_path}/search/best_config.json --run-dir {tmp_path}/search/best" in told
 
 
@@ -48,12 +64,12 @@ def test_a_finalist_that_diverges_by_another_seed_loses(tmp_path, plan, capsys):
     oracle, calls = search(tmp_path / "search", Scores()), []
     first, second, *_ = (trial.trial_id for trial in oracle.get_best_trials(4))
     scores = {first: [1.0, None], second: [5.0, 7.0]}
-    for _ in range(2):  # a resume knows what has failed
+    for _ in range(2):  # a resume knows what has succeeded
         finish(plan, oracle, [again(scores, calls)], 2, 2)
         report = json.loads((tmp_path / "search" / "report.json").read_text())
         assert report["best"]["trial"] == second
         assert report["trials"][1]["again"] == [1.0, None]
-    assert len(calls) == 4
+    assert len(calls) == 5  # what failed may have done so for want of memory
     assert f"Trial {first} by seed 2: failed: Expected a finite loss" in capsys.readouterr().out
 
 
@@ -61,7 +77,7 @@ def test_there_is_a_best_even_if_all_finalists_diverge(tmp_path, plan):
     oracle = search(tmp_path / "search", Scores())
     first = oracle.get_best_trials(1)[0].trial_id
     told = finish(plan, oracle, [again({first: [None]})], 1, 1)
-    assert f"Best: trial {first}, bound failed by other seeds (1)." in told
+    assert f"Best: trial {first}, bound failed by other seeds (failed)." in told
 
 
 def test_hyperbands_finalists_have_trained_for_all_epochs(tmp_path, plan):

@@ -51,10 +51,10 @@ def test_the_space_has_the_presets(dataset):
 
 
 def test_a_narrower_space_has_the_values_nearest_to_the_preset():
-    ranges = parse_ranges(["width=10:20", "samples=2,3", "learning_rate=1e-4:3e-4:log", "batch_norm=false,false"])
+    ranges = parse_ranges(["width=10:20", "samples=2,3", "learning_rate=1e-4:3e-4:log", "batch_norm=false,true"])
     values = preset_values(search_space("sdgm", ranges, {}), BASE, 1257, 50)
     found = [values[name] for name in ("width", "samples", "learning_rate", "batch_norm")]
-    assert found == [20, 2, 3e-4, False]
+    assert found == [20, 2, 3e-4, BASE.batch_norm]
 
 
 def test_whole_numbers_are_real_ones_where_the_field_is():
@@ -113,7 +113,7 @@ def test_fields_that_cannot_be_fixed(text):
 
 
 def test_contradictions():
-    with pytest.raises(InputError, match="Expected hidden_units or its width and depth"):
+    with pytest.raises(InputError, match="Expected width or hidden_units to be fixed"):
         parse_fixed(["hidden=[5]", "width=3"])
     with pytest.raises(InputError, match="Expected width to be either fixed or searched"):
         search_space("sdgm", parse_ranges(["width=1:3"]), {"hidden_units": [5]})

@@ -4,14 +4,17 @@ import argparse
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import grpc
 import keras_tuner
 import pytest
 
 from tests.tuner.helpers import (
     Scores,
     ask,
+    end,
     free_port,
     make_chief,
     make_search,
@@ -134,6 +137,50 @@ def test_a_chief_that_dies_in_the_middle_of_a_trial_interrupts_it(monkeypatch):
             threading.Event().wait(60)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_worker_whose_trial_another_has_taken_goes_on_with_the_next(served, tmp_path, monkeypatch):
+    chief, _ = served
+    monkeypatch.setattr(client, "BEAT", 0.01)
+    taken = []
+
+    class Asleep(Scores):
+        """Loses its first trial to a process that ends it later."""
+
+        def __call__(self, values, folder, seed=0, epochs=None):
+            if not taken:
+                (folder / "all" / "checkpoint").mkdir(parents=True)
+                chief.thread.submit(chief.lose, "worker1", "has been silent").result()
+                taken.append(ask(chief, "worker2", "other"))
+                threading.Event().wait(60)  # until the next beat interrupts it
+            if len(taken) == 1:
+                taken.append(folder.name)
+                end(chief, taken[0], process="other")
+            return super().__call__(values, folder)
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        Search(chief.oracle, Asleep(), tmp_path / "search").search()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert statuses(chief) == ["COMPLETED"] * 3
+    assert taken[0].trial_id == "0" != taken[1]
+    assert (tmp_path / "search" / "trainings" / "0" / "all" / "checkpoint").exists()  # it is the other's
+
+
+def test_a_service_that_is_no_chief_is_one_line(tmp_path, monkeypatch, capsys):
+    for name in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT"):
+        monkeypatch.setenv(f"KERASTUNER_{name}", "")
+        monkeypatch.delenv(f"KERASTUNER_{name}")
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    flags = ["--dataset", "moons", "--directory", tmp_path / "new", "--worker", 1, "--address", f"127.0.0.1:{port}"]
+    status, errors = run_script(monkeypatch, capsys, *flags)
+    server.stop(None)
+    assert status == 2
+    assert errors.startswith(f"tuner: Expected the chief of the search at 127.0.0.1:{port}. Received UNIMPLEMENTED: ")
+    assert errors.count("\n") == 1
 
 
 def test_a_worker_of_another_search_is_one_line(served, tmp_path, monkeypatch, capsys):
