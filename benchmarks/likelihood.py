@@ -1,9 +1,10 @@
 """What an estimate of log p(x) costs: minutes and memory of `python -m tfadgm.evaluation RUN_DIR --samples 5000`.
 
-    python -m benchmarks.likelihood RUN_DIR ...
+    python -m benchmarks.likelihood RUN_DIR ... [--points N]
 
 measures one run after another, with nothing beside it, and leaves the estimates in their folders, which hold none
-before. Results go to results/likelihood.json, a row for each name of a run.
+before. With --points only the first so many test points, to which the minutes are nearly proportional. Results go to
+results/likelihood.json, a row for each name of a run.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.seeds import RESULTS, ROOT
+from tfadgm.evaluation import estimates
 from tfadgm.provenance import commit, machine
 
 SAMPLES = 5000
@@ -26,19 +28,22 @@ SAMPLES = 5000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run_dirs", nargs="+", type=Path, metavar="RUN_DIR")
-    path = RESULTS / "likelihood.json"
-    for run_dir in parser.parse_args().run_dirs:
+    parser.add_argument("--points", type=int, help="the first so many test points (default: all)")
+    flags, path = parser.parse_args(), RESULTS / "likelihood.json"
+    for run_dir in flags.run_dirs:
         result = json.loads(path.read_text()) if path.exists() else {"rows": {}}
         result |= {"command": "python -m benchmarks.likelihood RUN_DIR", "machine": machine()}
-        result["rows"][run_dir.name] = measure(run_dir)
+        name = run_dir.name if flags.points is None else f"{run_dir.name}, {flags.points} points"
+        result["rows"][name] = measure(run_dir, flags.points)
         path.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def measure(run_dir: Path) -> dict[str, Any]:
-    estimate = run_dir / f"log_likelihood-{SAMPLES}.json"
+def measure(run_dir: Path, points: int | None) -> dict[str, Any]:
+    estimate = estimates(run_dir, SAMPLES, points).with_suffix(".json")
     if estimate.with_suffix(".npz").exists():
         raise SystemExit(f"Expected a run without an estimate. Received {run_dir}: remove its {estimate.stem}.*")
     command = [sys.executable, "-m", "tfadgm.evaluation", str(run_dir.resolve()), "--samples", str(SAMPLES)]
+    command += [] if points is None else ["--points", str(points)]
     code = commit()
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT)

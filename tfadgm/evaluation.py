@@ -90,7 +90,7 @@ def main() -> None:
         if (value := getattr(flags, name)) is not None and value < 1:
             raise InputError(f"Expected {name} to be 1 or more. Received: {value}")
     told = estimate(flags.run_dir, flags.samples, flags.points, memory=flags.memory, seed=flags.seed)
-    path = _estimates(flags.run_dir, flags.samples, flags.points)
+    path = estimates(flags.run_dir, flags.samples, flags.points)
     print(
         f"log p(x) {told['log_likelihood']:.2f} ± {told['standard_error']:.2f} nats of {told['nats_of']} over "
         f"{told['points']} test points, {flags.samples} importance samples each, half of the points with "
@@ -114,7 +114,7 @@ def estimate(
     """
     model, x = _finished(run_dir)
     x = drawn(model, x)[:points]
-    path = _estimates(run_dir, samples, points)
+    path = estimates(run_dir, samples, points)
     bar = keras.utils.Progbar(len(x), unit_name="point") if sys.stdout.isatty() else None
 
     def progress(done: int) -> None:
@@ -133,7 +133,8 @@ def estimate(
     return told
 
 
-def _estimates(run_dir: Path, samples: int, points: int | None) -> Path:
+def estimates(run_dir: Path, samples: int, points: int | None) -> Path:
+    """The file of every point's estimate."""
     return run_dir / f"log_likelihood-{samples}{'' if points is None else f'-of-{points}'}.npz"
 
 
