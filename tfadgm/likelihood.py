@@ -152,16 +152,12 @@ def drawn(model: Model, x: np.ndarray) -> np.ndarray:
 
 def preparation(model: Model) -> dict[str, str | None]:
     """What an estimate is of, to be told beside it."""
-    drawn_points = model.binarize or model.dequantize
+    of = "binary draws" if model.binarize else "intensities"
     return {
         "likelihood": model.likelihood,
         "binarization": DRAWN if model.binarize else None,
         "dequantization": DRAWN if model.dequantize else None,
-        "nats_of": "scaled features"
-        if model.likelihood == "gaussian"
-        else "binary draws"
-        if drawn_points
-        else "intensities",
+        "nats_of": "scaled features" if model.likelihood == "gaussian" else of,
     }
 
 
