@@ -72,12 +72,13 @@ def u4(z: tf.Tensor) -> tf.Tensor:
 
 
 ENERGIES: dict[str, Energy] = {"U1": u1, "U2": u2, "U3": u3, "U4": u4}
-# Above 0 on the side of one mode and below on that of the other; U2 has one.
+# Above 0 on the side of one mode, below on that of the other, 0 where the two are one; U2 is one wave.
 SIDES: dict[str, Energy] = {
     "U1": lambda z: z[..., 0],
-    "U3": lambda z: z[..., 1] - _w1(z) + 0.5 * _w2(z),
-    "U4": lambda z: z[..., 1] - _w1(z) + 0.5 * _w3(z),
+    "U3": lambda z: tf.where(_w2(z) > APART, z[..., 1] - _w1(z) + 0.5 * _w2(z), 0.0),
+    "U4": lambda z: tf.where(_w3(z) > APART, z[..., 1] - _w1(z) + 0.5 * _w3(z), 0.0),
 }
+APART = 1.0  # distance from which two waves are two modes
 SPARSE = 0.1  # of the highest density; what has less lies between the modes
 
 
@@ -96,7 +97,7 @@ def in_modes(name: str, z: tf.Tensor) -> np.ndarray:
     """Whether points z [..., 2] lie in either mode: on its side, and where the density is not SPARSE; bool [2, ...]."""
     dense = -ENERGIES[name](z).numpy() > np.log(SPARSE) - _lowest(name)
     side = SIDES[name](z).numpy()
-    return np.stack([dense & (side > 0), dense & (side <= 0)])
+    return np.stack([dense & (side > 0), dense & (side < 0)])
 
 
 def mode_shares(name: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import tensorflow as tf
 
 from tfadgm.potentials import BOX, ENERGIES, GRID, SIDES, STEPS, Fit, fits, grid, in_modes, log_normaliser, mode_shares
 from tfadgm.provenance import commit, machine
@@ -20,8 +21,8 @@ from tfadgm.reproduce.common import save
 from tfadgm.training import write_text
 
 AUXILIARY_UNITS = 4
-POINTS = 100_000  # of q, for a bound and shares
-SHOWN = 5_000
+POINTS = 100_000  # of q, for a bound
+KEPT = 5_000  # for shares and the picture
 TITLES = {"auxiliary": "with an auxiliary variable", "mean_field": "one Gaussian"}
 
 
@@ -44,9 +45,9 @@ def reproduce(output: Path, seeds: int, steps: int = STEPS) -> dict[str, Any]:
         if name in SIDES:
             told["mode_shares"] = mode_shares(name).round(4).tolist()
         for kind, units in (("auxiliary", AUXILIARY_UNITS), ("mean_field", 0)):
-            runs = _runs(kept, name, kind, units, seeds, steps, told)
+            runs = _runs(kept, name, kind, units, seeds, steps, told["log_z"])
             pictures[name, kind] = np.array(runs[0]["points"])
-            told[kind] = _summary([{key: value for key, value in run.items() if key != "points"} for run in runs])
+            told[kind] = _summary(name, runs, told.get("mode_shares"))
             print(f"{name} {kind}, {seeds} runs:", _words(told[kind]).replace("\n", ", "), flush=True)
         result["energies"][name] = told
     _draw(pictures, result)
@@ -54,36 +55,37 @@ def reproduce(output: Path, seeds: int, steps: int = STEPS) -> dict[str, Any]:
     return result
 
 
-def _runs(
-    kept: Path, name: str, kind: str, units: int, seeds: int, steps: int, told: dict[str, Any]
-) -> list[dict[str, Any]]:
+def _runs(kept: Path, name: str, kind: str, units: int, seeds: int, steps: int, log_z: float) -> list[dict[str, Any]]:
     """The numbers of the fits by all seeds, in files that are read if they are there."""
     paths = [kept / f"{name}-{kind}-{seed}-{steps}.json" for seed in range(seeds)]
     missing = [seed for seed, path in enumerate(paths) if not path.exists()]
     for seed, model in zip(missing, fits(name, units, missing, steps), strict=True):
-        write_text(paths[seed], json.dumps(_measured(model, name, told)) + "\n")
+        write_text(paths[seed], json.dumps(_measured(model, log_z)) + "\n")
     return [json.loads(path.read_text()) for path in paths]
 
 
-def _measured(model: Fit, name: str, told: dict[str, Any]) -> dict[str, Any]:
-    """How far the bound is from log Z, in nats, how the points of q divide between the modes, and some points."""
-    bounds, points = model.bounds((1, 0), POINTS).numpy(), model.draw((1, 1), POINTS)[1]
-    found: dict[str, Any] = {
-        "gap": round(told["log_z"] - float(bounds.mean()), 4),
+def _measured(model: Fit, log_z: float) -> dict[str, Any]:
+    """How far the bound is from log Z, in nats, and some points of q."""
+    bounds = model.bounds((1, 0), POINTS).numpy()
+    return {
+        "gap": round(log_z - float(bounds.mean()), 4),
         "standard_error": round(float(bounds.std() / POINTS**0.5), 4),
-        "points": points[:SHOWN].numpy().round(3).tolist(),
+        "points": model.draw((1, 1), KEPT)[1].numpy().round(3).tolist(),
     }
-    if name in SIDES:
-        shares = in_modes(name, points).mean(1)
-        found["mode_shares"] = shares.round(4).tolist()
-        found["finds_both"] = bool((shares >= np.array(told["mode_shares"]) / 2).all())
+
+
+def _summary(name: str, runs: list[dict[str, Any]], true_shares: list[float] | None) -> dict[str, Any]:
+    """What the runs came to, and how their points divide between the modes, if there are two."""
+    gaps = [run["gap"] for run in runs]
+    told = [{key: run[key] for key in ("gap", "standard_error")} for run in runs]
+    found: dict[str, Any] = {"median_gap": round(float(np.median(gaps)), 4), "largest_gap": max(gaps), "runs": told}
+    if true_shares is not None:
+        shares = [in_modes(name, tf.constant(run["points"], tf.float32)).mean(1) for run in runs]
+        for row, own in zip(told, shares, strict=True):
+            row["mode_shares"] = own.round(4).tolist()
+        both = [bool((own >= np.array(true_shares) / 2).all()) for own in shares]
+        found["share_of_runs_that_find_both"] = sum(both) / len(both)
     return found
-
-
-def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    gaps, both = [run["gap"] for run in runs], [run["finds_both"] for run in runs if "finds_both" in run]
-    share = {"share_of_runs_that_find_both": sum(both) / len(both)} if both else {}
-    return {"median_gap": round(float(np.median(gaps)), 4), "largest_gap": max(gaps), **share, "runs": runs}
 
 
 def _words(told: dict[str, Any]) -> str:
