@@ -88,10 +88,10 @@ def searched(flags: list[str], folder: Path, jobs: int) -> tuple[list[str], Path
 def correlation(dataset: str, jobs: int) -> dict[str, Any]:
     """What every objective says of the trials, beside the test error after training on all labels."""
     flags, folder = search(dataset, jobs)
-    configs = configs_of(dataset, folder)
+    configs, scores = configs_of(dataset, folder), scores_of(folder)
     reports = trained([(folder / "tested" / trial, config) for trial, config in configs.items()], jobs)
     trials: list[dict[str, Any]] = [
-        {"trial": trial, **scores_of(folder, trial), "test_error": report["test_error"]}
+        {"trial": trial, **scores[trial], "test_error": report["test_error"]}
         for trial, report in zip(configs, reports, strict=True)
     ]
     return {
@@ -140,10 +140,9 @@ def configs_of(dataset: str, folder: Path) -> dict[str, Config]:
     return {row["trial"]: configured(base, row["values"], points, plan["labels_seen"]) for row in report["trials"]}
 
 
-def scores_of(folder: Path, trial: str) -> dict[str, float]:
-    """Everything that the trial was scored by."""
-    kept = json.loads((folder / "trials" / f"trial_{trial}" / "trial.json").read_text())["metrics"]["metrics"]
-    return {name: metric["observations"][0]["value"][0] for name, metric in kept.items()}
+def scores_of(folder: Path) -> dict[str, dict[str, float]]:
+    """Everything that every trial was scored by, but for those that failed."""
+    return {row["trial"]: row["scores"] for row in json.loads((folder / "report.json").read_text())["trials"]}
 
 
 def interval(trials: list[dict[str, float]], name: str) -> list[float]:
@@ -157,8 +156,8 @@ def interval(trials: list[dict[str, float]], name: str) -> list[float]:
 def gain(jobs: int) -> dict[str, Any]:
     """The choice of CHOOSER in the digits' search and the preset, trained on label seeds that it has not seen."""
     _, folder = search("digits", jobs)
-    configs = configs_of("digits", folder)
-    best = configs[min(configs, key=lambda trial: scores_of(folder, trial)[CHOOSER])]
+    configs, scores = configs_of("digits", folder), scores_of(folder)
+    best = configs[min(configs, key=lambda trial: scores[trial][CHOOSER])]
     preset = Config.for_dataset("digits")
     rivals = {"preset": preset, "tuned": dataclasses.replace(best, epochs=preset.epochs)}
     rivals |= {

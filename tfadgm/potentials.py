@@ -126,12 +126,11 @@ class Fit(keras.Model):
         hidden_units: tuple[int, ...] = (64, 64),
         samples: int = 500,
         warm_up: int = 0,
-        seed: int = 0,
     ) -> None:
         super().__init__()
         self.energy, self.auxiliary_units = energy, auxiliary_units
         self.samples, self.warm_up, self.hidden_units = samples, warm_up, hidden_units
-        self.seed = tf.Variable(seed, trainable=False)
+        self.seed = tf.Variable(0, trainable=False)
         hidden = hidden_units if auxiliary_units else ()
         self.q_z_a = Gaussian(2, input_units=[max(1, auxiliary_units)], hidden_units=hidden, batch_norm=False)
         self.q_z_a.build()

@@ -95,7 +95,7 @@ class Chief(oracle_chief.OracleServicer):
         if now - self.looked > FAREWELL:  # this process has slept, and could not hear anybody
             self.heard = dict.fromkeys(self.heard, now)
         self.looked = now
-        for worker in [name for name in oracle.ongoing_trials if now - self.heard.get(name, now) > LEASE]:
+        for worker in [name for name in oracle.ongoing_trials if now - self.heard[name] > LEASE]:
             self.lose(worker, f"has been silent for {LEASE:.0f} s")
         drawn = oracle.max_trials is not None and len(oracle.trials) >= oracle.max_trials
         if oracle.ended or (drawn and not oracle.ongoing_trials and not oracle._retry_queue):

@@ -16,9 +16,9 @@ from tfadgm.errors import InputError, TrainingError
 from tuner.apart import Apart
 from tuner.client import ChiefLost, Client, TrialTaken
 from tuner.objectives import Judge, clean
-from tuner.oracles import NEVER
 
 ENDED = "COMPLETED", "FAILED"
+ALL = 10**9  # more trials than a search has
 
 config.DEBUG = False  # Keras Tuner prints the traceback of a failed trial; a line is printed here
 
@@ -89,7 +89,7 @@ def outcome(oracle: Any, trial_id: str, message: str | None = None) -> str:
     if trial.status != "COMPLETED":
         return f"Trial {trial_id}: failed: " + (trial.message or message or "no message").strip().splitlines()[-1]
     epochs = trial.hyperparameters.values.get("tuner/epochs")  # of hyperband, whose trials are of several lengths
-    peers = oracle.get_best_trials(1 if epochs is None else NEVER)
+    peers = oracle.get_best_trials(1 if epochs is None else ALL)
     best = next(peer for peer in peers if peer.hyperparameters.values.get("tuner/epochs") == epochs)
     seconds = trial.metrics.get_best_value("seconds")
     ended = getattr(oracle, "end_order", None)  # a worker does not know
