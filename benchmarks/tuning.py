@@ -3,7 +3,7 @@
     python -m benchmarks.tuning digits     a search of 30 random trials, every one then trained on all labels and tested
     python -m benchmarks.tuning moons
     python -m benchmarks.tuning bound      both: the trials of a search by `bound`, each one training on all labels
-    python -m benchmarks.tuning gain       digits: the choice against the preset, on ten label seeds that no search saw
+    python -m benchmarks.tuning gain       digits: a search and the preset, on ten label seeds that it has not seen
     python -m benchmarks.tuning own        the same of the digits as a user's own arrays, which have the preset of such
     python -m benchmarks.tuning speed      digits: trials a minute with one worker and with two; nothing beside it
 
@@ -45,7 +45,6 @@ SEARCHES = {"digits": ["--labels", "50", "--epochs", "60"], "moons": ["--labels"
 PARTS = *SEARCHES, "bound", "gain", "own", "speed"
 TRIALS, OWN_TRIALS = 30, 20
 OBJECTIVES = "cv_error", "cv_nll", "bound", "combined"
-CHOOSER = "bound"  # the default objective of a search
 FRESH = range(10, 20)  # label seeds; the search has seen 0
 DRAWS = 10_000  # of trials with replacement, for the interval of a correlation
 REPEATS, SPEED_TRIALS = 3, 12
@@ -154,25 +153,22 @@ def interval(trials: list[dict[str, float]], name: str) -> list[float]:
 
 
 def gain(jobs: int) -> dict[str, Any]:
-    """The choice of CHOOSER in the digits' search and the preset, trained on label seeds that it has not seen."""
-    _, folder = search("digits", jobs)
-    configs, scores = configs_of("digits", folder), scores_of(folder)
-    best = configs[min(configs, key=lambda trial: scores[trial][CHOOSER])]
-    preset = Config.for_dataset("digits")
-    rivals = {"preset": preset, "tuned": dataclasses.replace(best, epochs=preset.epochs)}
-    rivals |= {
-        f"{name}, {best.epochs} epochs": dataclasses.replace(rivals[name], epochs=best.epochs) for name in rivals
-    }
-    return compared("gain", rivals, jobs)
+    """The digits with 50 labels, and all else as a search has it when nothing is said."""
+    return gained("gain", ["--dataset", "digits", "--labels", "50", "--trials", str(TRIALS)], jobs)
 
 
 def own(jobs: int) -> dict[str, Any]:
-    """The choice of a search of the digits as a user's own arrays, and the preset of such."""
+    """The same of the digits as a user's own arrays, where the preset is that of such files."""
     files = {seed: own_file(seed) for seed in (0, *FRESH)}
-    flags = ["--dataset", files[0], "--trials", str(OWN_TRIALS)]
-    _, folder = searched(flags, RUNS / "own", jobs)
-    rivals = {"preset": Config.for_dataset(files[0]), "tuned": read_config(folder / "best_config.json")}
-    return {"search": "python -m tuner " + " ".join(flags), **compared("own_gain", rivals, jobs, files)}
+    return gained("own", ["--dataset", files[0], "--trials", str(OWN_TRIALS)], jobs, files)
+
+
+def gained(name: str, flags: list[str], jobs: int, files: dict[int, str] | None = None) -> dict[str, Any]:
+    """What a search chooses and the preset, trained on label seeds that it has not seen."""
+    _, folder = searched(flags, RUNS / name / "search", jobs)
+    best = read_config(folder / "best_config.json")
+    rivals = {"preset": Config.for_dataset(best.dataset), "tuned": best}
+    return {"search": "python -m tuner " + " ".join(flags), "workers": jobs, **compared(name, rivals, jobs, files)}
 
 
 def own_file(seed: int) -> str:

@@ -23,16 +23,15 @@ first, and the test error of these same trainings.
 
 | search | trials | test error | rank correlation with the test error | 95 % interval | its choice: test error |
 |---|---|---|---|---|---|"""
-GAIN = """## The choice of `bound` in the digits' search against the preset
+GAIN = """## A search of the digits against their preset
 
-Test error in percent, mean ± standard error over label seeds that the search has not seen; the choice is the trial with
-the best `bound` of the search above, not judged again by other seeds.
+Test error in percent, mean ± standard error over label seeds that the search has not seen: what `train.py` makes of the
+preset and of the search's `best_config.json`.
 """
 OWN = """## The digits as arrays of one's own
 
 The same for a user who saves 50 labeled digits and the others without labels in an .npz file, where nothing but the
-preset of such files is at hand, and tunes it by `python -m tuner --dataset FILE.npz`: what `train.py` makes of the
-preset and of the search's `best_config.json`.
+preset of such files is at hand.
 """
 
 
@@ -65,7 +64,7 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
         parts.append(f"\nCommit `{result['bound']['commit']}`.\n")
     for part, head in (("gain", GAIN), ("own", OWN)):
         if part in result:
-            parts.append(head)
+            parts.append(f"{head}\n`{result[part]['search']} --workers {result[part]['workers']}`\n")
             parts.append("| configuration | test error | less than the preset's, by label seed | label seeds |")
             parts.append("|---|---|---|---|")
             runs = {name: np.array(run["test_errors"]) for name, run in result[part]["runs"].items()}
