@@ -14,6 +14,7 @@ from tuner.chief import Chief, serve
 from tuner.objectives import OBJECTIVES
 from tuner.oracles import ALGORITHMS
 from tuner.plan import make_plan, open_folder
+from tuner.progress import shown, tell
 from tuner.report import finish
 from tuner.search import Search
 from tuner.workers import take_role, threads_of, with_workers, work
@@ -36,13 +37,14 @@ def main() -> None:
             threads = threads_of(flags.workers) if flags.workers > 1 else None
             judges = [stack.enter_context(Apart(plan.judge, threads)) for _ in range(flags.workers)]
             search = Search(plan.oracle(), judges[0], plan.folder)
+            stack.enter_context(shown(plan, search.oracle))
             if flags.chief:
                 serve(Chief(search.oracle, expect=True), flags.address)
             elif flags.workers > 1:
                 with_workers(search.oracle, flags)
             else:
                 search.search()
-            print(finish(plan, search.oracle, judges, flags.finalists, flags.finalist_seeds))
+            tell(finish(plan, search.oracle, judges, flags.finalists, flags.finalist_seeds))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Resume with the same command and --resume") from None
 

@@ -21,6 +21,7 @@ from keras_tuner.src.engine.trial import Trial
 
 from tfadgm.errors import InputError, TrainingError
 from tuner.client import PATIENCE, PAUSE
+from tuner.progress import tell
 from tuner.search import ENDED, outcome
 
 LEASE = PATIENCE + 15.0  # seconds; a worker without a chief has given up by then
@@ -110,7 +111,7 @@ class Chief(oracle_chief.OracleServicer):
         trial = self.oracle.ongoing_trials.get(worker)
         if trial is None:
             return
-        print(f"Trial {trial.trial_id}: {worker} {how}", flush=True)
+        tell(f"Trial {trial.trial_id}: {worker} {how}")
         if process is None:  # given by an earlier chief: this may be no fault of the trial
             self.oracle.ongoing_trials.pop(worker)
             self.oracle._retry_queue.append(trial.trial_id)
@@ -118,7 +119,7 @@ class Chief(oracle_chief.OracleServicer):
         trial.status, trial.message = "INVALID", f"its worker {how}"
         self.oracle.end_trial(trial)
         if trial.status == "FAILED":
-            print(outcome(self.oracle, trial.trial_id), flush=True)
+            tell(outcome(self.oracle, trial.trial_id))
 
     def _create(self, worker: str, process: str) -> Trial:
         if worker in self.oracle.ongoing_trials and self.processes.get(worker, process) != process:
@@ -152,7 +153,7 @@ class Chief(oracle_chief.OracleServicer):
         if trial.trial_id in self.oracle._retry_queue:  # its worker was thought lost
             self.oracle._retry_queue.remove(trial.trial_id)
         self.oracle.end_trial(trial)
-        print(outcome(self.oracle, trial.trial_id), flush=True)
+        tell(outcome(self.oracle, trial.trial_id))
 
     def _holder(self, trial_id: str) -> str | None:
         """The worker that has the trial."""
@@ -178,7 +179,7 @@ def _metadata(context: Any) -> dict[str, Any]:
 
 
 def announce(port: int) -> None:
-    print(f"The chief listens at port {port}", flush=True)
+    tell(f"The chief listens at port {port}")
 
 
 def serve(

@@ -18,6 +18,7 @@ from tfadgm.training import write_text
 from tuner.apart import Apart
 from tuner.objectives import clean
 from tuner.plan import Plan
+from tuner.progress import tell
 from tuner.search import own_values
 from tuner.space import configured
 
@@ -113,12 +114,12 @@ def _again(plan: Plan, judge: Apart, name: str, values: dict[str, Any], seed: in
     try:
         scores = judge(values, path.with_suffix(""), seed=seed)
     except TrainingError as error:
-        print(f"Trial {name} by seed {seed}: failed: {error}", flush=True)
+        tell(f"Trial {name} by seed {seed}: failed: {error}")
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(scores) + "\n")
     clean(path.with_suffix(""))
-    print(f"Trial {name} by seed {seed}: {objective} {scores[objective]:.4f}", flush=True)
+    tell(f"Trial {name} by seed {seed}: {objective} {scores[objective]:.4f}")
     return scores[objective]
 
 

@@ -16,6 +16,7 @@ from tfadgm.errors import InputError, TrainingError
 from tuner.apart import Apart
 from tuner.client import ChiefLost, Client, TrialTaken
 from tuner.objectives import Judge, clean
+from tuner.progress import tell
 
 ENDED = "COMPLETED", "FAILED"
 ALL = 10**9  # more trials than a search has
@@ -75,7 +76,7 @@ class Search(base_tuner.BaseTuner):
         ended = self.oracle.get_trial(trial.trial_id).status in ENDED  # else another worker has it
         if ended and "tuner/epochs" not in trial.hyperparameters.values:  # with which hyperband may go on
             clean(self.folder / "trainings" / trial.trial_id)
-        print(outcome(self.oracle, trial.trial_id, trial.message), flush=True)
+        tell(outcome(self.oracle, trial.trial_id, trial.message))
 
 
 def own_values(values: dict[str, Any]) -> dict[str, Any]:

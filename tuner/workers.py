@@ -18,6 +18,7 @@ from tuner.apart import Apart, set_threads, spawn
 from tuner.chief import Chief, serve
 from tuner.client import ChiefLost, Client, TrialTaken
 from tuner.plan import check_same, make_plan
+from tuner.progress import tell
 from tuner.search import Search
 
 
@@ -94,7 +95,7 @@ class Workers:
         self.flags.address = f"127.0.0.1:{port}"
         for name in self.names:
             self._start(name)
-        print("Workers: processes " + ", ".join(str(process.pid) for process in self.processes.values()), flush=True)
+        tell("Workers: processes " + ", ".join(str(process.pid) for process in self.processes.values()))
 
     def look(self, chief: Chief) -> None:
         """Replaces workers that were killed. Raises TrainingError if one has failed."""

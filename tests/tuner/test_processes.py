@@ -6,13 +6,9 @@ import signal
 import time
 from pathlib import Path
 
-from tests.tuner.helpers import (
-    TINY,
-    finish,
-    free_port,
-    outcome,
-    start,
-)
+import pytest
+
+from tests.tuner.helpers import TINY, finish, free_port, outcome, start
 
 
 def ongoing(folder: Path) -> dict[str, str]:
@@ -62,3 +58,15 @@ def test_a_killed_chief_goes_on(tmp_path):
         assert (worker.returncode, errors) == (0, "")
     trials, _ = outcome(folder)
     assert len(trials) == 3
+
+
+@pytest.mark.slow
+def test_a_missing_chief_is_one_line_within_a_minute(tmp_path):
+    address, started = f"127.0.0.1:{free_port()}", time.monotonic()
+    status, printed, errors = finish(*TINY, "--directory", tmp_path / "search", "--worker", 1, "--address", address)
+    assert time.monotonic() - started < 60
+    assert (status, printed) == (2, "")
+    assert errors == (
+        f"tuner: Expected the chief of the search at {address}. Received no answer for 40 s: "
+        "start it with the same flags and --chief\n"
+    )
