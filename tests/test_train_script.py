@@ -122,14 +122,13 @@ def test_the_saved_model_has_the_reported_error(whole):
 
 
 def test_a_killed_run_resumes_to_the_same_end(tmp_path, whole):
-    """Killed before its first checkpoint, and again after some."""
-    resume: list[str] = []
-    for line in "Epoch 1/6", "Epoch 4/6":
-        status, _ = stop_at(line, signal.SIGKILL, *TINY, "--epochs", 6, "--run-dir", tmp_path / "run", *resume)
-        assert status == -signal.SIGKILL
-        resume = ["--resume"]
-    finish("--run-dir", tmp_path / "run", "--resume")
-    (weights, report), (expected, reference) = result(tmp_path / "run"), result(whole)
+    """Killed before its first epoch has ended, resumed to its end, and lengthened."""
+    run = tmp_path / "run"
+    status, _ = stop_at("Epoch 1/3", signal.SIGKILL, *TINY, "--epochs", 3, "--run-dir", run)
+    assert status == -signal.SIGKILL
+    assert finish("--run-dir", run, "--resume")["epochs"] == 3
+    finish("--run-dir", run, "--resume", "--epochs", 6)
+    (weights, report), (expected, reference) = result(run), result(whole)
     for left, right in zip(weights, expected, strict=True):
         np.testing.assert_array_equal(left, right)
     assert report["test_nll"] == reference["test_nll"]

@@ -55,7 +55,10 @@ def assert_same(left, right):
         ("m2", "rao_blackwellised", {}),
     ],
 )
-def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(tmp_path, dataset, model, marginalization, choices):
+def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(
+    tmp_path, dataset, monkeypatch, model, marginalization, choices
+):
+    monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
     config = Config.for_dataset("digits", model=model, marginalization=marginalization, **{**TINY, **choices})
     whole, _ = fit(config, dataset, tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "parts")
@@ -69,6 +72,14 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(tmp_path, dataset, 
     assert [row["epoch"] for row in progress.history] == [1, 2, 3, 4]
     columns = [(tmp_path / name / "metrics.csv").read_text().splitlines()[0] for name in ("whole", "parts")]
     assert columns[0] == columns[1]
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.0, ["00003", "00004"]), (1e9, ["00000", "00004"])])
+def test_a_checkpoint_is_saved_when_it_is_time_and_at_the_end(tmp_path, dataset, monkeypatch, seconds, kept):
+    monkeypatch.setattr(training, "SAVE_EVERY", seconds)
+    fit(Config.for_dataset("digits", **TINY), dataset, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == kept
+    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 5
 
 
 def test_the_step_size_holds_and_then_falls_to_zero():

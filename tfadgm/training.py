@@ -27,6 +27,7 @@ from tfadgm.data.streams import mixed_stream, steps_per_epoch
 from tfadgm.errors import TrainingError
 from tfadgm.evaluation import scores
 
+SAVE_EVERY = 10.0  # seconds; what a kill costs at most, if an epoch takes no longer
 ALPHA_SCALE = 0.1  # alpha = 0.1 N / N_labeled (Maaløe et al. 2016, section 3.3)
 
 
@@ -189,11 +190,12 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
 
 class EpochEnd(keras.callbacks.Callback):
-    """Scores the averaged weights on the test points, for the record only, and saves the checkpoint."""
+    """Scores the averaged weights on the test points, for the record only, and saves a checkpoint if it is time."""
 
     def __init__(self, progress: Progress, dataset: Dataset, run_dir: Path, run: str) -> None:
         super().__init__()
         self.progress, self.dataset, self.run_dir, self.run = progress, dataset, run_dir, run
+        self.saved = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.started = time.perf_counter()
@@ -207,7 +209,9 @@ class EpochEnd(keras.callbacks.Callback):
         logs.update({f"test_{name}": value for name, value in found.items() if value is not None})
         row = {"epoch": epoch + 1, "seconds": round(self.progress.seconds, 3)}
         self.progress.history.append(row | {name: float(value) for name, value in logs.items()})
-        save_checkpoint(self.run_dir / "checkpoint", self.model, self.progress, self.run)
+        if epoch + 1 == self.params["epochs"] or time.perf_counter() - self.saved >= SAVE_EVERY:
+            save_checkpoint(self.run_dir / "checkpoint", self.model, self.progress, self.run)
+            self.saved = time.perf_counter()
         write_history(self.run_dir / "metrics.csv", self.progress.history)
 
 

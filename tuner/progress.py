@@ -49,7 +49,7 @@ def shown(plan: Plan, oracle: Any) -> Iterator[None]:
 
 
 def progress(plan: Plan, oracle: Any) -> str:
-    """The trials that have ended, and the epoch of every training that runs, from its checkpoints."""
+    """The trials that have ended, and the epoch of every training that runs, from its folder."""
     of = f" of {oracle.max_trials}" if oracle.max_trials else ""
     parts = [f"{len(oracle.end_order)}{of} trials"]
     for trial in list(oracle.ongoing_trials.values()):
@@ -68,5 +68,6 @@ def _training(folder: Path, name: str, epochs: int | None) -> list[str]:
     if not parts:
         return []
     fold = f" {parts[-1].name}" if parts[-1].name != "all" else ""
-    last = max((int(epoch.name) for epoch in parts[-1].glob("checkpoint/[0-9]*")), default=0)
+    metrics = parts[-1] / "metrics.csv"  # a head, and a row an epoch
+    last = len(metrics.read_text().splitlines()) - 1 if metrics.exists() else 0
     return [f"{name}{fold} epoch {last} of {epochs}"]

@@ -5,6 +5,7 @@ import sys
 import threading
 
 from tests.tuner.helpers import TINY, Scores, make_search
+from tfadgm.training import write_history
 from tuner.__main__ import make_parser
 from tuner.plan import make_plan
 from tuner.progress import CLEAR, progress, shown, tell
@@ -20,9 +21,11 @@ def oracle_of(plan):
     return oracle
 
 
-def at_epoch(folder, *epochs):
-    for epoch in epochs:
-        (folder / "checkpoint" / f"{epoch:05d}").mkdir(parents=True)
+def at_epoch(folder, epoch):
+    """What a training leaves in its folder that runs."""
+    (folder / "checkpoint").mkdir(parents=True)
+    if epoch:
+        write_history(folder / "metrics.csv", [{"epoch": number + 1} for number in range(epoch)])
 
 
 def test_trials_that_run_are_told_with_their_epoch(tmp_path):
@@ -30,13 +33,13 @@ def test_trials_that_run_are_told_with_their_epoch(tmp_path):
     oracle = oracle_of(plan)
     assert progress(plan, oracle) == "0 of 3 trials"
     first, second = oracle.create_trial("worker1"), oracle.create_trial("worker2")
-    at_epoch(plan.folder / "trainings" / first.trial_id / "all", 8, 9)
+    at_epoch(plan.folder / "trainings" / first.trial_id / "all", 9)
     at_epoch(plan.folder / "trainings" / second.trial_id / "fold9", 20)
-    at_epoch(plan.folder / "trainings" / second.trial_id / "fold10", 3)
-    assert progress(plan, oracle) == "0 of 3 trials, trial 0 epoch 9 of 20, trial 1 fold10 epoch 3 of 20"
+    at_epoch(plan.folder / "trainings" / second.trial_id / "fold10", 0)
+    assert progress(plan, oracle) == "0 of 3 trials, trial 0 epoch 9 of 20, trial 1 fold10 epoch 0 of 20"
     first.status = "FAILED"
     oracle.end_trial(first)
-    assert progress(plan, oracle) == "1 of 3 trials, trial 1 fold10 epoch 3 of 20"
+    assert progress(plan, oracle) == "1 of 3 trials, trial 1 fold10 epoch 0 of 20"
 
 
 def test_a_trial_of_hyperband_is_told_with_its_own_epochs(tmp_path):
