@@ -168,7 +168,8 @@ def gained(name: str, flags: list[str], jobs: int, files: dict[int, str] | None 
     _, folder = searched(flags, RUNS / name / "search", jobs)
     best = read_config(folder / "best_config.json")
     rivals = {"preset": Config.for_dataset(best.dataset), "tuned": best}
-    return {"search": "python -m tuner " + " ".join(flags), "workers": jobs, **compared(name, rivals, jobs, files)}
+    command = " ".join(["python -m tuner", *flags, *(["--workers", str(jobs)] if jobs > 1 else [])])
+    return {"search": command, **compared(name, rivals, jobs, files)}
 
 
 def own_file(seed: int) -> str:

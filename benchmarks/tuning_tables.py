@@ -64,7 +64,7 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
         parts.append(f"\nCommit `{result['bound']['commit']}`.\n")
     for part, head in (("gain", GAIN), ("own", OWN)):
         if part in result:
-            parts.append(f"{head}\n`{result[part]['search']} --workers {result[part]['workers']}`\n")
+            parts.append(f"{head}\n`{result[part]['search']}`\n")
             parts.append("| configuration | test error | less than the preset's, by label seed | label seeds |")
             parts.append("|---|---|---|---|")
             runs = {name: np.array(run["test_errors"]) for name, run in result[part]["runs"].items()}
