@@ -2,7 +2,7 @@
 
     python -m benchmarks.tuning digits     a search of 30 random trials, every one then trained on all labels and tested
     python -m benchmarks.tuning moons
-    python -m benchmarks.tuning bound      both: the trials of a search by `bound`, each one training on all labels
+    python -m benchmarks.tuning alone      both: 30 trials of one training on all labels, by `bound` and `val_error`
     python -m benchmarks.tuning gain       digits: a search and the preset, on ten label seeds that it has not seen
     python -m benchmarks.tuning own        the same of the digits as a user's own arrays, which have the preset of such
     python -m benchmarks.tuning speed      digits: trials a minute with one worker and with two; nothing beside it
@@ -22,10 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from scipy.stats import spearmanr
 
@@ -34,6 +36,7 @@ from benchmarks.tuning_tables import table
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
 from tfadgm.data.split import choose_labels
+from tfadgm.evaluation import class_probabilities
 from tfadgm.provenance import commit, machine
 from tfadgm.runs import read_config
 from tuner.__main__ import make_parser
@@ -42,9 +45,11 @@ from tuner.space import configured
 
 RUNS = ROOT / "runs" / "tuning"
 SEARCHES = {"digits": ["--labels", "50", "--epochs", "60"], "moons": ["--labels", "6"]}
-PARTS = *SEARCHES, "bound", "gain", "own", "speed"
+PARTS = *SEARCHES, "alone", "gain", "own", "speed"
 TRIALS, OWN_TRIALS = 30, 20
 OBJECTIVES = "cv_error", "cv_nll", "bound", "combined"
+ALONE = "bound", "val_error"  # which make one training a trial
+VALIDATION = 50  # test points that stand for a validation set
 FRESH = range(10, 20)  # label seeds; the search has seen 0
 DRAWS = 10_000  # of trials with replacement, for the interval of a correlation
 REPEATS, SPEED_TRIALS = 3, 12
@@ -60,7 +65,7 @@ def main() -> None:
         if part == "speed":
             found = speed()
         else:
-            measured = {"bound": bound, "gain": gain, "own": own}
+            measured = {"alone": alone, "gain": gain, "own": own}
             found = measured.get(part, functools.partial(correlation, part))(flags.jobs)
         path = RESULTS / "tuning.json"
         result = json.loads(path.read_text()) if path.exists() else {}
@@ -96,28 +101,37 @@ def correlation(dataset: str, jobs: int) -> dict[str, Any]:
     return {
         "search": "python -m tuner " + " ".join(flags),
         "failed": TRIALS - len(trials),
-        "trials": trials,
-        "spearman": {name: interval(trials, name) for name in OBJECTIVES},
-        "test_error_of_the_choice": {name: min(trials, key=lambda row: row[name])["test_error"] for name in OBJECTIVES},
+        **ranked(trials, OBJECTIVES),
     }
 
 
-def bound(jobs: int) -> dict[str, Any]:
-    """The trials of a random search by `bound`, trained by `train.py`, whose report tells bound and test error."""
+def ranked(trials: list[dict[str, Any]], objectives: Iterable[str]) -> dict[str, Any]:
+    """How well objectives rank trials by their test error, and the test error of what each would choose."""
+    return {
+        "trials": trials,
+        "spearman": {name: interval(trials, name) for name in objectives},
+        "test_error_of_the_choice": {name: min(trials, key=lambda row: row[name])["test_error"] for name in objectives},
+    }
+
+
+def alone(jobs: int) -> dict[str, Any]:
+    """The trials of a random search by `bound`, trained by `train.py`."""
     found = {}
     for dataset, flags in SEARCHES.items():
         flags = ["--dataset", dataset, *flags, "--algorithm", "random", "--objective", "bound", "--trials", str(TRIALS)]
-        configs = drawn(flags)
-        runs = [(RUNS / "bound" / f"{dataset}-{number}", config) for number, config in enumerate(configs)]
-        trials = [{name: report[name] for name in ("bound", "test_error")} for report in trained(runs, jobs)]
-        best = min(trials, key=lambda row: row["bound"])
-        found[dataset] = {
-            "search": "python -m tuner " + " ".join(flags),
-            "trials": trials,
-            "spearman": interval(trials, "bound"),
-            "test_error_of_the_choice": best["test_error"],
-        }
+        runs = [(RUNS / "alone" / f"{dataset}-{number}", config) for number, config in enumerate(drawn(flags))]
+        reports = trained(runs, jobs)
+        trials = [{"bound": report["bound"], **validated(*run)} for run, report in zip(runs, reports, strict=True)]
+        found[dataset] = {"search": "python -m tuner " + " ".join(flags), **ranked(trials, ALONE)}
     return found
+
+
+def validated(folder: Path, config: Config) -> dict[str, float]:
+    """Percent of errors of a run among some test points, and among all others."""
+    model, dataset = keras.models.load_model(folder / "model.keras", compile=False), load_dataset(config.dataset)
+    wrong = 100.0 * (class_probabilities(model, dataset.x_test).argmax(1) != dataset.y_test)
+    wrong = np.random.default_rng(0).permutation(wrong)
+    return {"val_error": wrong[:VALIDATION].mean(), "test_error": wrong[VALIDATION:].mean()}
 
 
 def drawn(flags: list[str]) -> list[Config]:
@@ -153,8 +167,8 @@ def interval(trials: list[dict[str, float]], name: str) -> list[float]:
 
 
 def gain(jobs: int) -> dict[str, Any]:
-    """The digits with 50 labels, and all else as a search has it when nothing is said."""
-    return gained("gain", ["--dataset", "digits", "--labels", "50", "--trials", str(TRIALS)], jobs)
+    """The digits with 50 labels, by trainings of fewer epochs than the preset's, because there are many of them."""
+    return gained("gain", ["--dataset", "digits", *SEARCHES["digits"], "--trials", str(TRIALS)], jobs)
 
 
 def own(jobs: int) -> dict[str, Any]:
@@ -164,10 +178,13 @@ def own(jobs: int) -> dict[str, Any]:
 
 
 def gained(name: str, flags: list[str], jobs: int, files: dict[int, str] | None = None) -> dict[str, Any]:
-    """What a search chooses and the preset, trained on label seeds that it has not seen."""
+    """The preset, and what a search chooses, also with the preset's epochs, on label seeds that it has not seen."""
     _, folder = searched(flags, RUNS / name / "search", jobs)
     best = read_config(folder / "best_config.json")
-    rivals = {"preset": Config.for_dataset(best.dataset), "tuned": best}
+    preset = Config.for_dataset(best.dataset)
+    rivals = {"preset": preset, "tuned": best}
+    if preset.epochs not in (None, best.epochs):
+        rivals[f"tuned, {preset.epochs} epochs"] = dataclasses.replace(best, epochs=preset.epochs)
     command = " ".join(["python -m tuner", *flags, *(["--workers", str(jobs)] if jobs > 1 else [])])
     return {"search": command, **compared(name, rivals, jobs, files)}
 

@@ -10,23 +10,23 @@ import numpy as np
 HEAD = """# What a search is worth
 
 A search is judged by the labels it was given: by folds of them (`cv_error`, percent; `cv_nll`, nats), by the bound on
-unlabeled examples (`bound`, nats), or by both (`combined`: bound + alpha * cv_nll). The searches here are by folds, so
-every score, `bound` too, is the mean over trainings that see all labels but those of a fold. Every trial was afterwards
-trained on all labels and tested, once: Spearman's rank correlation over the trials, with its bootstrap interval, and
-the test error of the trial that an objective would have chosen. `val_error` needs labels that these searches do not
-have.
+unlabeled examples (`bound`, nats), by both (`combined`: bound + alpha * cv_nll), or by further labels (`val_error`,
+percent). Spearman's rank correlation of each with the test error over the trials of a random search, with its bootstrap
+interval, and the test error of the trial that it would have chosen.
 """
-ALONE = """## `bound` as a search has it
+FOLDS = """## Trials by folds
 
-`--objective bound`, the default, makes one training on all labels. The trials that a random search draws, the preset
-first, and the test error of these same trainings.
+Every score, `bound` too, is the mean over trainings that see all labels but those of a fold. Every trial was afterwards
+trained on all labels and tested, once.
+"""
+ALONE = """## Trials of one training
 
-| search | trials | test error | rank correlation with the test error | 95 % interval | its choice: test error |
-|---|---|---|---|---|---|"""
+As `bound`, the default, and `val_error` have them: one training on all labels, and the test error of this training. The
+validation set is 50 test points that do not count in the test error.
+"""
 GAIN = """## A search of the digits against their preset
 
-Test error in percent, mean ± standard error over label seeds that the search has not seen: what `train.py` makes of the
-preset and of the search's `best_config.json`.
+Test error in percent, mean ± standard error over label seeds that the search has not seen.
 """
 OWN = """## The digits as arrays of one's own
 
@@ -37,31 +37,13 @@ preset of such files is at hand.
 
 def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
     """The results as Markdown."""
-    parts = [HEAD]
-    for dataset in (name for name in datasets if name in result):
-        found = result[dataset]
-        errors = [row["test_error"] for row in found["trials"]]
-        parts.append(
-            f"## {dataset}\n\n`{found['search']}`: {len(errors)} trials, test error {min(errors):.2f} to "
-            f"{max(errors):.2f} %, median {np.median(errors):.2f}.\n"
-        )
-        parts.append("| objective | rank correlation with the test error | 95 % interval | its choice: test error |")
-        parts.append("|---|---|---|---|")
-        for name, (value, low, high) in found["spearman"].items():
-            choice = found["test_error_of_the_choice"][name]
-            parts.append(f"| {name} | {value:.2f} | {low:.2f} to {high:.2f} | {choice:.2f} |")
-        parts.append(f"\nCommit `{found['commit']}`.\n")
-    if "bound" in result:
+    parts = [HEAD, FOLDS]
+    for name in (name for name in datasets if name in result):
+        parts += [_correlations(name, result[name]), f"Commit `{result[name]['commit']}`.\n"]
+    if "alone" in result:
         parts.append(ALONE)
-        for found in (result["bound"][dataset] for dataset in datasets):
-            errors = [row["test_error"] for row in found["trials"]]
-            value, low, high = found["spearman"]
-            parts.append(
-                f"| `{found['search']}` | {len(errors)} | {min(errors):.2f} to {max(errors):.2f}, median "
-                f"{np.median(errors):.2f} | {value:.2f} | {low:.2f} to {high:.2f} | "
-                f"{found['test_error_of_the_choice']:.2f} |"
-            )
-        parts.append(f"\nCommit `{result['bound']['commit']}`.\n")
+        parts += [_correlations(name, result["alone"][name]) for name in datasets]
+        parts.append(f"Commit `{result['alone']['commit']}`.\n")
     for part, head in (("gain", GAIN), ("own", OWN)):
         if part in result:
             parts.append(f"{head}\n`{result[part]['search']}`\n")
@@ -69,8 +51,8 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
             parts.append("|---|---|---|---|")
             runs = {name: np.array(run["test_errors"]) for name, run in result[part]["runs"].items()}
             for name, found in runs.items():
-                preset = runs.get(name.replace("tuned", "preset"))
-                less = _mean(preset - found) if name.startswith("tuned") and preset is not None else ""
+                preset = runs.get(name.replace("tuned", "preset"), runs["preset"])
+                less = _mean(preset - found) if name.startswith("tuned") else ""
                 parts.append(f"| {name} | {_mean(found)} | {less} | {len(found)} |")
             parts.append(f"\nCommit `{result[part]['commit']}`.\n")
     if "speed" in result:
@@ -81,6 +63,20 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
             parts.append(f"| {workers} | {found['trials_a_minute'][workers]} | {', '.join(map(str, times))} |")
         parts.append(f"\nTwo are {found['ratio']} times as fast. Commit `{found['commit']}`.\n")
     return "\n".join([*parts, f"`{result['command']}` on {result['machine']}.", ""])
+
+
+def _correlations(name: str, found: dict[str, Any]) -> str:
+    errors = [row["test_error"] for row in found["trials"]]
+    lines = [
+        f"### {name}\n\n`{found['search']}`: {len(errors)} trials, test error {min(errors):.2f} to "
+        f"{max(errors):.2f} %, median {np.median(errors):.2f}.\n",
+        "| objective | rank correlation with the test error | 95 % interval | its choice: test error |",
+        "|---|---|---|---|",
+    ]
+    for objective, (value, low, high) in found["spearman"].items():
+        choice = found["test_error_of_the_choice"][objective]
+        lines.append(f"| {objective} | {value:.2f} | {low:.2f} to {high:.2f} | {choice:.2f} |")
+    return "\n".join([*lines, ""])
 
 
 def _mean(values: np.ndarray) -> str:

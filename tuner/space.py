@@ -82,7 +82,7 @@ Space = dict[str, Dimension]
 SPACE: Space = {
     "learning_rate": Range(3e-4, 1e-2, "log"),
     "alpha_scale": Range(0.1, 10.0, "log"),
-    "width": Range(100, 800, "log"),
+    "width": Range(100, 500, "log"),  # the published networks' at most: a bound asks for ever larger ones
     "depth": Range(1, 3),
     "latent_units": Range(2, 100, "log"),
     "auxiliary_units": Range(2, 100, "log"),
