@@ -75,23 +75,20 @@ def main() -> None:
         (RESULTS / "tuning.md").write_text(table(result, SEARCHES))
 
 
-def search(dataset: str, jobs: int) -> tuple[list[str], Path]:
-    """Runs the search of a data set, or what is left of it; its command and folder."""
-    flags = ["--dataset", dataset, *SEARCHES[dataset], "--algorithm", "random", "--objective", "cv_error"]
-    return searched([*flags, "--trials", str(TRIALS)], RUNS / dataset, jobs)
-
-
-def searched(flags: list[str], folder: Path, jobs: int) -> tuple[list[str], Path]:
+def searched(flags: list[str], folder: Path, jobs: int) -> Path:
+    """Runs a search, or what is left of it; its folder."""
     if not (folder / "report.json").exists():
         resume = ["--resume"] if (folder / "search.json").exists() else []
         command = [sys.executable, "-m", "tuner", *flags, "--workers", str(jobs), "--directory", str(folder), *resume]
         subprocess.run(command, cwd=ROOT, check=True)
-    return flags, folder
+    return folder
 
 
 def correlation(dataset: str, jobs: int) -> dict[str, Any]:
     """What every objective says of the trials, beside the test error after training on all labels."""
-    flags, folder = search(dataset, jobs)
+    flags = ["--dataset", dataset, *SEARCHES[dataset], "--algorithm", "random", "--objective", "cv_error"]
+    flags += ["--trials", str(TRIALS)]
+    folder = searched(flags, RUNS / dataset, jobs)
     configs, scores = configs_of(dataset, folder), scores_of(folder)
     reports = trained([(folder / "tested" / trial, config) for trial, config in configs.items()], jobs)
     trials: list[dict[str, Any]] = [
@@ -179,8 +176,7 @@ def own(jobs: int) -> dict[str, Any]:
 
 def gained(name: str, flags: list[str], jobs: int, files: dict[int, str] | None = None) -> dict[str, Any]:
     """The preset, and what a search chooses, also with the preset's epochs, on label seeds that it has not seen."""
-    _, folder = searched(flags, RUNS / name / "search", jobs)
-    best = read_config(folder / "best_config.json")
+    best = read_config(searched(flags, RUNS / name / "search", jobs) / "best_config.json")
     preset = Config.for_dataset(best.dataset)
     rivals = {"preset": preset, "tuned": best}
     if preset.epochs not in (None, best.epochs):
