@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfadgm.cli import Parser, exit_status
-from tfadgm.config import PRESETS, RECIPES, Config
+from tfadgm.config import PRESETS, RECIPES, UNITS, Config
 from tfadgm.runs import format_report, read_config, resumed_config, run
 
 
@@ -52,7 +52,7 @@ def make_parser() -> Parser:
 def _parsing(kind: Any) -> dict[str, Any]:
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction}
-    if kind == tuple[int, ...]:
+    if UNITS in (kind, *typing.get_args(kind)):
         return {"type": int, "nargs": "*", "metavar": "UNITS"}
     plain = next(part for part in (typing.get_args(kind) or (kind,)) if part is not type(None))
     return {"type": plain, "metavar": plain.__name__.upper()}

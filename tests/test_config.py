@@ -47,6 +47,8 @@ def test_every_field_has_a_help_text():
         ("hidden_units", (1.5,)),
         ("seed", -1),
         ("hidden_units", (10, 0)),
+        ("hidden_units", 10),
+        ("hidden_units", None),
         ("latent_units", 0),
         ("epochs", 0),
         ("alpha", float("nan")),
@@ -60,6 +62,18 @@ def test_every_field_has_a_help_text():
 def test_impossible_values_are_named(field, value):
     with pytest.raises(InputError, match=rf"Expected {field} to be .* Received"):
         Config(**{field: value})
+
+
+def test_lists_of_units_survive_a_file():
+    config = Config.for_dataset("mnist", model="avae", hidden_units=[9, 8], auxiliary_hidden_units=[7])
+    assert (config.hidden_units, config.auxiliary_hidden_units) == ((9, 8), (7,))
+    assert Config.from_json(config.to_json(), "here") == config
+
+
+@pytest.mark.parametrize(("units", "model"), [([1.5], "avae"), ([0], "avae"), (3, "avae"), ([3], "vae"), ([3], "sdgm")])
+def test_units_of_auxiliary_networks_are_checked(units, model):
+    with pytest.raises(InputError, match="Expected auxiliary_hidden_units to be .* Received"):
+        Config.for_dataset("mnist", model=model, auxiliary_hidden_units=units)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", json.dumps({"colour": "red"}), json.dumps({"epochs": "many"})])

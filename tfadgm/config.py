@@ -23,6 +23,7 @@ MODELS = (*SEMI_SUPERVISED, *DENSITY)
 DATASETS = ("digits", "moons", "mnist", "svhn_cropped", "smallnorb")
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 MARGINALIZATIONS = ("exact", "rao_blackwellised")
+UNITS = tuple[int, ...]  # of hidden layers
 
 
 def _flag(default: Any, help: str) -> Any:
@@ -52,6 +53,9 @@ class Config:
     hidden_units: tuple[int, ...] = _flag((500, 500), "units of each hidden layer, of every network")
     latent_units: int = _flag(100, "units of the latent variable z")
     auxiliary_units: int = _flag(100, "units of the auxiliary variable a (adgm, sdgm and avae)")
+    auxiliary_hidden_units: tuple[int, ...] | None = _flag(
+        None, "units of each hidden layer of q(a|x) and p(a|x,z) (avae; by default those of all)"
+    )
     batch_norm: bool = _flag(True, "normalise every hidden layer over the batch")
     marginalization: str = _flag("exact", "sum over the unknown class: exact or rao_blackwellised")
     samples: int = _flag(1, "samples of a and z per example and step (adgm, sdgm and m2)")
@@ -86,9 +90,9 @@ class Config:
     xla: bool = _flag(True, "compile the training step with XLA: seconds at the start, faster steps")
 
     def __post_init__(self) -> None:
-        if not isinstance(self.hidden_units, (list, tuple)):
-            raise InputError(f"Expected hidden_units to be a list of whole numbers. Received: {self.hidden_units!r}")
-        object.__setattr__(self, "hidden_units", tuple(self.hidden_units))
+        for name in ("hidden_units", "auxiliary_hidden_units"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         _check_types(self)
         _check_choices(self)
         _check_numbers(self)
@@ -167,15 +171,16 @@ RECIPES: dict[str, dict[str, Any]] = {
 def _check_types(config: Config) -> None:
     for field, kind in typing.get_type_hints(Config).items():
         value = getattr(config, field)
-        if kind == tuple[int, ...]:
-            kinds, values = (int,), value
-        else:
-            kinds, values = typing.get_args(kind) or (kind,), (value,)
-        for part in values:
-            fits = type(part) in kinds or (float in kinds and type(part) is int)
-            if not fits:
-                names = " or ".join(kind.__name__ for kind in kinds)
-                raise InputError(f"Expected {field} to be {names}. Received: {value!r}")
+        kinds = (kind,) if kind == UNITS else typing.get_args(kind) or (kind,)
+        if not any(_fits(value, own) for own in kinds):
+            names = " or ".join("a list of whole numbers" if own == UNITS else own.__name__ for own in kinds)
+            raise InputError(f"Expected {field} to be {names}. Received: {value!r}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if kind == UNITS:
+        return isinstance(value, tuple) and all(type(part) is int for part in value)
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def _check_choices(config: Config) -> None:
@@ -187,8 +192,10 @@ def _check_choices(config: Config) -> None:
         value = getattr(config, field)
         if value not in names:
             raise InputError(f"Expected {field} to be one of {', '.join(names)}. Received: {value!r}")
-    absent = OF_X_ALONE if config.model in SEMI_SUPERVISED else OF_LABELS
-    for field in (*absent, *(["stochastic_layers"] if config.model == "nf_vae" else [])):
+    absent = [*(OF_X_ALONE if config.model in SEMI_SUPERVISED else OF_LABELS)]
+    absent += ["stochastic_layers"] * (config.model == "nf_vae")
+    absent += ["auxiliary_hidden_units"] * (config.model != "avae")
+    for field in absent:
         if getattr(config, field) != Config.__dataclass_fields__[field].default:
             raise InputError(f"Expected {field} to be left out with {config.model}. Received: {getattr(config, field)}")
     if config.dataset not in DATASETS and Path(config.dataset).suffix != ".npz":
@@ -213,13 +220,15 @@ def _check_numbers(config: Config) -> None:
         (name, getattr(config, name), getattr(config, name) >= 1, "at least 1") for name in at_least_one
     ]
     inf = float("inf")
-    units, alpha, inner = config.hidden_units, config.alpha, config.importance_samples
+    units, own = config.hidden_units, config.auxiliary_hidden_units
+    alpha, inner = config.alpha, config.importance_samples
     bounds += [
         ("seed", config.seed, 0 <= config.seed < 2**31, "between 0 and 2147483647"),
         ("epochs", config.epochs, config.epochs is None or config.epochs >= 1, "at least 1"),
         ("importance_samples", inner, inner is None or inner >= 1, "at least 1"),
         ("labels", config.labels, config.labels is None or config.labels >= 2, "at least 2"),
         ("hidden_units", units, all(unit >= 1 for unit in units), "at least 1 in every layer"),
+        ("auxiliary_hidden_units", own, all(unit >= 1 for unit in own or ()), "at least 1 in every layer"),
         ("alpha", alpha, alpha is None or 0 <= alpha < inf, "a finite number, 0 or more"),
         ("labeled_weight", config.labeled_weight, 0 <= config.labeled_weight < inf, "0 or more"),
         ("adversarial_radius", config.adversarial_radius, 0 <= config.adversarial_radius < inf, "0 or more"),

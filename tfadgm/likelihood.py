@@ -84,7 +84,7 @@ def _accumulate(
 
 def _chunk(model: Model, samples: int, memory: int | None, points: int) -> int:
     """Samples of a block at a time, so that the process stays within `memory` MiB, `points` of which hold points."""
-    widest = max([model.scaling.units, *model.hidden_units, 2 * model.latent_units, 2 * model.auxiliary_units])
+    widest = max(weight.shape[-1] for weight in model.trainable_variables)
     free = (MEMORY if memory is None else memory) - points
     rows = int((free - BASE_MEMORY) * 2**20 / (4 * TENSORS * widest))
     if rows < BLOCK and memory is not None:

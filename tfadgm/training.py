@@ -39,6 +39,8 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.Model:
     options = density_options(config) if config.model in DENSITY else label_options(config, dataset, labels)
     if config.model in AUXILIARY:
         options["auxiliary_units"] = config.auxiliary_units
+    if config.auxiliary_hidden_units is not None:
+        options["auxiliary_hidden_units"] = config.auxiliary_hidden_units
     model = models.named(config.model)(
         dataset.x.shape[1:],
         latent_units=config.latent_units,

@@ -268,6 +268,18 @@ def test_a_flow_has_one_layer():
         make("NFVAE", stochastic_layers=2)
 
 
+def test_networks_of_the_auxiliary_variable_may_be_smaller(tmp_path, x):
+    model = randomise(make("AVAE", stochastic_layers=2, auxiliary_hidden_units=(3,)))
+    widths = {
+        name: [network.projections[0].units for network in getattr(model, name)] for name in ("q_a", "q_z", "p_a")
+    }
+    assert widths == {"q_a": [3, 3], "q_z": [8, 8], "p_a": [3, 3]}
+    assert [len(network.layers) for network in (*model.q_a, *model.p_a)] == [1] * 4
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    np.testing.assert_allclose(loaded.log_likelihood_bound(x), model.log_likelihood_bound(x), rtol=1e-5)
+
+
 LOAD = """
 import sys, keras, numpy as np, tfadgm
 folder, *kinds = sys.argv[1:]

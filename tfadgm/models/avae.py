@@ -22,18 +22,27 @@ class AVAE(DensityModel):
     Arguments as in `DensityModel`, and
 
         auxiliary_units: size of a_1; a_l has auxiliary_units // 2^(l-1).
+        auxiliary_hidden_units: of the networks of a; by default `hidden_units`.
     """
 
-    def __init__(self, feature_shape: Sequence[int], *, auxiliary_units: int = 100, **options: Any) -> None:
+    def __init__(
+        self,
+        feature_shape: Sequence[int],
+        *,
+        auxiliary_units: int = 100,
+        auxiliary_hidden_units: Sequence[int] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(feature_shape, auxiliary_units=auxiliary_units, **options)
+        self.auxiliary_hidden_units = auxiliary_hidden_units
         features, latent = self.scaling.units, self.layer_units
         units = [max(1, auxiliary_units // 2**layer) for layer in range(self.stochastic_layers)]
         self.q_a, self.q_z, self.p_a = [], [], []
         for layer, own in enumerate(units):
             below, above = units[:layer][-1:], units[layer + 1 :][:1]
-            self.q_a.append(self.gaussian(own, *below, features))
+            self.q_a.append(self.gaussian(own, *below, features, hidden_units=auxiliary_hidden_units))
             self.q_z.append(self.gaussian(latent[layer], own, [features, *latent][layer]))
-            self.p_a.append(self.gaussian(own, features, latent[layer], *above))
+            self.p_a.append(self.gaussian(own, features, latent[layer], *above, hidden_units=auxiliary_hidden_units))
         self.build()
 
     def log_weights(self, x: tf.Tensor, draw: Draws) -> tf.Tensor:
@@ -54,3 +63,6 @@ class AVAE(DensityModel):
 
     def encode(self, x: tf.Tensor) -> tf.Tensor:
         return self.q_z[0].distribution(self.q_a[0].distribution(x).mean(), x).mean()
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "auxiliary_hidden_units": self.auxiliary_hidden_units}

@@ -125,9 +125,14 @@ class GenerativeModel(keras.Model):
 
     # Construction.
 
-    def gaussian(self, units: int, *input_units: int, layer: int = 0) -> Conditional:
-        """A network for a Gaussian variable of `units` given inputs of `input_units`, in a layer of the model."""
-        return Gaussian(units, **self._network(input_units, layer))
+    def gaussian(
+        self, units: int, *input_units: int, layer: int = 0, hidden_units: Sequence[int] | None = None
+    ) -> Conditional:
+        """A network for a Gaussian variable of `units` given inputs of `input_units`, in a layer of the model.
+
+        `hidden_units` replace those of the model.
+        """
+        return Gaussian(units, **self._network(input_units, layer, hidden_units))
 
     def categorical(self, units: int, *input_units: int) -> Conditional:
         """A network for one of `units` classes given inputs of `input_units`."""
@@ -139,8 +144,11 @@ class GenerativeModel(keras.Model):
             return Bernoulli(units, **self._network(input_units))
         return self.gaussian(units, *input_units)
 
-    def _network(self, input_units: Sequence[int], layer: int = 0) -> dict[str, Any]:
-        hidden = [max(1, units // self.narrowing**layer) for units in self.hidden_units]
+    def _network(
+        self, input_units: Sequence[int], layer: int = 0, hidden_units: Sequence[int] | None = None
+    ) -> dict[str, Any]:
+        widths = self.hidden_units if hidden_units is None else hidden_units
+        hidden = [max(1, units // self.narrowing**layer) for units in widths]
         return {"input_units": input_units, "hidden_units": hidden, "batch_norm": self.batch_norm}
 
     def build(self, input_shape: Any = None) -> None:
