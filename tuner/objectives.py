@@ -11,8 +11,9 @@ Every one is the smaller the better.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tuner.space import configured
 OBJECTIVES = "cv_error", "combined", "bound", "val_error"
 BY_FOLDS = "cv_error", "combined"
 FOLDS = 5
+CLASSES = "classes.npy"  # of all points, in the folder of a training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Judge:
         folder.mkdir(parents=True, exist_ok=True)
         model, _ = train(config, self.dataset, train_on, folder, resume=True, verbose=0)
         scores: dict[str, Any] = {"bound": unlabeled_bound(model, self.dataset.x)}
+        np.save(folder / CLASSES, class_probabilities(model, self.dataset.x).argmax(1))
         if len(held_out):
             found = classification_report(
                 class_probabilities(model, self.dataset.x[held_out]), self.dataset.y[held_out]
@@ -127,6 +130,22 @@ def folds_of(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
         fold[members] = (start + np.arange(len(members))) % folds
         start += len(members)  # so that folds are even over all classes too
     return fold
+
+
+def disagreement(trainings: Sequence[np.ndarray], y: np.ndarray) -> float:
+    """Percent of the points on which two trainings differ, plus percent of the labels from which one does.
+
+    A class that changes with the seed is not known well (Jiang et al. 2022). Where all points fall into one class,
+    trainings agree, but miss labels.
+
+    Args:
+        trainings: at least two; the class of every point by each, [N].
+        y: [N], UNKNOWN where there is no label.
+    """
+    known = y != UNKNOWN
+    apart = [np.mean(one != other) for one, other in itertools.combinations(trainings, 2)]
+    wrong = [np.mean(classes[known] != y[known]) for classes in trainings]
+    return float(100 * (np.mean(apart) + np.mean(wrong)))
 
 
 def without_tests(dataset: Dataset) -> Dataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,7 +16,7 @@ import numpy as np
 from tfadgm.errors import TrainingError
 from tfadgm.training import write_text
 from tuner.apart import Apart
-from tuner.objectives import clean
+from tuner.objectives import CLASSES, clean, disagreement
 from tuner.plan import Plan
 from tuner.progress import tell
 from tuner.search import own_values
@@ -29,7 +29,9 @@ def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int, see
     """Judges the best trials by `seeds` more seeds, writes best_config.json and report.json, and returns the table.
 
     The score by which a trial was chosen is too good on average, so what is announced is the mean of the further seeds.
-    The preset, if it was a trial, is judged with them: it is what there was to beat. `judges` work side by side.
+    The best of these is chosen where labels judge; `bound` knows of none, and the choice is the trial whose trainings,
+    that of the search with them, disagree least. The preset, if it was a trial, is judged with the finalists: it is
+    what there was to beat. `judges` work side by side.
 
     Raises:
         TrainingError: if no trial succeeded.
@@ -44,7 +46,8 @@ def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int, see
         found = [score for score in again if score is not None]
         row["again"] = again
         row["mean"] = float(np.mean(found)) if len(found) == len(again) else None
-    chosen.sort(key=lambda row: (row["mean"] is None, row["mean"] or 0.0))
+        row["disagreement"] = _disagreement(plan, row["trial"], seeds)
+    chosen.sort(key=_order(chosen, objective))
     rows, best = chosen + [row for row in rows if "again" not in row], chosen[0]
     config = configured(plan.judge.base, best["values"], len(plan.judge.dataset.x), len(plan.judge.labels))
     write_text(folder / BEST, config.to_json())
@@ -123,15 +126,34 @@ def _again(plan: Plan, judge: Apart, name: str, values: dict[str, Any], seed: in
     return scores[objective]
 
 
+def _disagreement(plan: Plan, trial: str, seeds: int) -> float | None:
+    """That of the trainings of a finalist; None where there are fewer than two."""
+    folders = [plan.folder / "trainings" / trial]
+    folders += [plan.folder / "finalists" / f"{trial}-{seed}" for seed in range(1, seeds + 1)]
+    trainings = [np.load(path) for folder in folders for path in sorted(folder.glob(f"*/{CLASSES}"))]
+    return disagreement(trainings, plan.judge.dataset.y) if len(trainings) > 1 else None
+
+
+def _order(rows: list[dict[str, Any]], objective: str) -> Callable[[dict[str, Any]], tuple[bool, float, float]]:
+    """A key for the best finalist first, those that failed last."""
+    rows = [row for row in rows if row["mean"] is not None]
+    agree = objective == "bound" and all(row["disagreement"] is not None for row in rows)
+    by = "disagreement" if agree else "mean"
+    return lambda row: (row["mean"] is None, row[by] or 0.0, row["mean"] or 0.0)
+
+
 def _table(report: dict[str, Any], folder: Path) -> str:
     names, objective = list(report["best"]["values"]), report["objective"]
-    lines = [f"{'trial':<7}{objective:>12}{'again':>12}{'epochs':>8}  " + "  ".join(names)]
+    head = f"{'trial':<7}{objective:>12}{'again':>12}{'disagree':>10}{'epochs':>8}  "
+    lines = [head + "  ".join(names)]
     for row in report["trials"][:10]:
         values = [row["values"][name] for name in names]  # a trial of a worker has them in another order
         cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
         cells = [cell.ljust(len(name)) for cell, name in zip(cells, names, strict=True)]
         again = _told(row["mean"]) if "again" in row else "-"
-        lines.append(f"{row['trial']:<7}{row['score']:>12.4f}{again:>12}{row['epochs']:>8}  " + "  ".join(cells))
+        apart = "-" if row.get("disagreement") is None else f"{row['disagreement']:.2f} %"
+        told = f"{row['trial']:<7}{row['score']:>12.4f}{again:>12}{apart:>10}{row['epochs']:>8}  "
+        lines.append(told + "  ".join(cells))
     lines.append(f"\nThe search saw {report['labels_seen']} labels, all of them yours, and no test label.")
     if report["failed"]:
         lines.append(f"{len(report['failed'])} trials failed; {folder / REPORT} tells why.")
@@ -151,7 +173,8 @@ def _table(report: dict[str, Any], folder: Path) -> str:
 
 def _judgement(objective: str, row: dict[str, Any]) -> str:
     by_seed = ", ".join(map(_told, row["again"]))
-    return f"{objective} {_told(row['mean'])} by other seeds ({by_seed})"
+    apart = "" if row["disagreement"] is None else f", disagreement {row['disagreement']:.2f} %"
+    return f"{objective} {_told(row['mean'])} by other seeds ({by_seed}){apart}"
 
 
 def _told(mean: float | None) -> str:

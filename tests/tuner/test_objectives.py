@@ -10,7 +10,7 @@ from tfadgm.data.sources import UNKNOWN, digits, moons
 from tfadgm.data.split import choose_labels
 from tfadgm.errors import InputError, TrainingError
 from tuner import objectives
-from tuner.objectives import Judge, folds_of, with_labels_only
+from tuner.objectives import CLASSES, Judge, disagreement, folds_of, with_labels_only
 
 TINY = {
     "hidden_units": (8,),
@@ -56,6 +56,23 @@ def test_a_search_sees_no_label_but_the_users_and_no_test_point():
     np.testing.assert_array_equal(seen.y[labels], data.y[labels])
 
 
+def test_disagreement_counts_pairs_of_trainings_and_missed_labels():
+    generator = np.random.default_rng(0)
+    trainings, y = generator.integers(0, 3, [4, 50]), np.full(50, UNKNOWN)
+    y[[3, 8]] = 0, 2
+    pairs = [(i, j) for i in range(4) for j in range(i)]
+    apart = sum(trainings[i][n] != trainings[j][n] for i, j in pairs for n in range(50)) / (len(pairs) * 50)
+    wrong = sum(row[n] != y[n] for row in trainings for n in (3, 8)) / 8
+    assert disagreement(trainings, y) == pytest.approx(100 * (apart + wrong))
+
+
+def test_classes_that_collapse_disagree_with_the_labels():
+    collapsed, unsure = np.zeros([2, 10], int), np.array([[0] * 5 + [1] * 5, [0] * 4 + [1] * 6])
+    y = np.array([0] + [UNKNOWN] * 8 + [1])
+    assert disagreement(unsure, y) == pytest.approx(10)
+    assert disagreement(collapsed, y) == pytest.approx(50)
+
+
 def judge(objective: str, **options) -> Judge:
     config = Config.for_dataset("moons", **TINY)
     data = moons(0)
@@ -97,6 +114,9 @@ def test_scores_that_are_not_finite_are_a_divergence(tmp_path, monkeypatch):
     class Lost:
         binarize, dequantize = False, False
 
+        def predict_on_batch(self, x):
+            return np.full([len(x), 2], np.nan)
+
         def log_likelihood_bound(self, x):
             return np.full(len(x), np.nan)
 
@@ -117,6 +137,9 @@ def test_objectives_of_a_real_training(tmp_path):
     found = judge("bound")({"learning_rate": 1e-3}, tmp_path)
     assert set(found) == {"bound"}
     data = moons(0)
+    classes = np.load(tmp_path / "all" / CLASSES)
+    assert classes.shape == (len(data.x),)
+    assert set(classes) <= {0, 1}
     found = judge("val_error", validation=(data.x_test, data.y_test))({}, tmp_path / "other")
     assert set(found) == {"bound", "val_error"}
     assert 0 <= found["val_error"] <= 100

@@ -1,13 +1,17 @@
 """What a search ends with: finalists by other seeds, and which trial is announced."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.tuner.helpers import Scores, search
+from tfadgm.data.sources import UNKNOWN
 from tfadgm.errors import TrainingError
 from tuner import __main__ as script
+from tuner.objectives import CLASSES
 from tuner.plan import Plan, make_plan
 from tuner.report import finish
 
@@ -18,8 +22,11 @@ def plan(tmp_path) -> Plan:
     return make_plan(script.make_parser().parse_args(flags))
 
 
-def again(scores: dict[str, list[float | None]], calls: list | None = None):
-    """Stands for a judge: the further scores of every trial, None for a divergence."""
+def again(scores: dict[str, list[float | None]], calls: list | None = None, flips: dict[str, list[int]] | None = None):
+    """Stands for a judge: the further scores of every trial, None for a divergence.
+
+    `flips`: how many of the first points a training puts into the class 1 instead of 0.
+    """
 
     def judge(values, folder: Path, seed: int) -> dict[str, float]:
         if calls is not None:
@@ -27,6 +34,8 @@ def again(scores: dict[str, list[float | None]], calls: list | None = None):
         score = scores[folder.name.split("-")[0]][seed - 1]
         if score is None:
             raise TrainingError("Expected a finite loss")
+        if flips is not None:
+            write_classes(folder / "all", flips[folder.name.split("-")[0]][seed - 1])
         return {"bound": score}
 
     return judge
@@ -43,6 +52,42 @@ def test_fresh_seeds_choose_among_finalists_and_are_announced(tmp_path, plan):
     assert f"Best: trial {second}, bound 6.0000 by other seeds (5.0000, 7.0000). Train it with" in told
     assert f"by the seed of the search {oracle.trials[second].score:.4f}." in told
     assert report["best"]["scores"]["bound"] == report["best"]["score"]
+
+
+def write_classes(folder: Path, flips: int) -> None:
+    folder.mkdir(parents=True)
+    np.save(folder / CLASSES, (np.arange(10_006) < flips).astype(int))
+
+
+def test_of_finalists_by_bound_the_one_whose_trainings_agree_is_chosen(tmp_path, plan):
+    folder = tmp_path / "search"
+    oracle = search(folder, Scores())
+    first, second, third, _ = (trial.trial_id for trial in oracle.get_best_trials(4))
+    plan.judge.dataset.y[:] = UNKNOWN
+    plan.judge.dataset.y[-5:] = 0  # which all get right
+    flips = {first: [0, 300], second: [100, 150], third: [0, 0]}
+    scores = {first: [1.0, 1.0], second: [2.0, 2.0], third: [3.0, None]}
+    write_classes(folder / "trainings" / second / "fold", 200)
+    told = finish(plan, oracle, [again(scores, flips=flips)], 3, 2)
+    report = json.loads((folder / "report.json").read_text())
+    assert [row["trial"] for row in report["trials"][:3]] == [second, first, third]  # one that diverges comes last
+    assert report["best"]["disagreement"] == pytest.approx(100 * (50 + 100 + 50) / 3 / 10_006)
+    assert report["trials"][1]["disagreement"] == pytest.approx(100 * 300 / 10_006)
+    assert f"Best: trial {second}, bound 2.0000 by other seeds (2.0000, 2.0000), disagreement 0.67 %." in told
+
+
+def test_where_labels_judge_their_mean_chooses(tmp_path, plan):
+    oracle = search(tmp_path / "search", Scores())
+    first, second, *_ = (trial.trial_id for trial in oracle.get_best_trials(4))
+    plan = dataclasses.replace(plan, judge=dataclasses.replace(plan.judge, objective="val_error"))
+
+    def judge(values, folder: Path, seed: int) -> dict[str, float]:
+        number = folder.name.split("-")[0]
+        write_classes(folder / "all", 0 if number == first else 100 * seed)
+        return {"val_error": 2.0 if number == first else 1.0}
+
+    finish(plan, oracle, [judge], 2, 2)
+    assert json.loads((tmp_path / "search" / "report.json").read_text())["best"]["trial"] == second
 
 
 def test_the_preset_is_judged_with_the_finalists(tmp_path, plan):
