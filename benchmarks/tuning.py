@@ -2,7 +2,7 @@
 
     python -m benchmarks.tuning digits     a search of 30 random trials, every one then trained on all labels and tested
     python -m benchmarks.tuning moons
-    python -m benchmarks.tuning alone      both: 30 trials of one training on all labels, by `bound` and `val_error`
+    python -m benchmarks.tuning alone      both: 30 trials trained on all labels, by objectives that ask for no more
     python -m benchmarks.tuning gain       digits: a search and the preset, on ten label seeds that it has not seen
     python -m benchmarks.tuning own        the same of the digits as a user's own arrays, which have the preset of such
     python -m benchmarks.tuning speed      digits: trials a minute with one worker and with two; nothing beside it
@@ -40,7 +40,9 @@ from tfadgm.evaluation import class_probabilities
 from tfadgm.provenance import commit, machine
 from tfadgm.runs import read_config
 from tuner.__main__ import make_parser
-from tuner.plan import make_plan
+from tuner.apart import Apart
+from tuner.objectives import CLASSES, Judge, disagreement
+from tuner.plan import Plan, make_plan
 from tuner.space import configured
 
 RUNS = ROOT / "runs" / "tuning"
@@ -48,7 +50,7 @@ SEARCHES = {"digits": ["--labels", "50", "--epochs", "60"], "moons": ["--labels"
 PARTS = *SEARCHES, "alone", "gain", "own", "speed"
 TRIALS, OWN_TRIALS = 30, 20
 OBJECTIVES = "cv_error", "cv_nll", "bound", "combined"
-ALONE = "bound", "val_error"  # which make one training a trial
+ALONE = "disagreement", "bound", "val_error"  # which train on all labels
 VALIDATION = 50  # test points that stand for a validation set
 FRESH = range(10, 20)  # label seeds; the search has seen 0
 DRAWS = 10_000  # of trials with replacement, for the interval of a correlation
@@ -112,34 +114,57 @@ def ranked(trials: list[dict[str, Any]], objectives: Iterable[str]) -> dict[str,
 
 
 def alone(jobs: int) -> dict[str, Any]:
-    """The trials of a random search by `bound`, trained by `train.py`."""
+    """The trials of a random search by `bound`, trained by `train.py`, and by another seed on the same labels."""
     found = {}
     for dataset, flags in SEARCHES.items():
         flags = ["--dataset", dataset, *flags, "--algorithm", "random", "--objective", "bound", "--trials", str(TRIALS)]
-        runs = [(RUNS / "alone" / f"{dataset}-{number}", config) for number, config in enumerate(drawn(flags))]
-        reports = trained(runs, jobs)
-        trials = [{"bound": report["bound"], **validated(*run)} for run, report in zip(runs, reports, strict=True)]
+        plan = make_plan(make_parser().parse_args(flags))
+        judge, values = plan.judge, drawn(plan)
+        configs = [configured(judge.base, own, len(judge.dataset.x), len(judge.labels)) for own in values]
+        runs = [(RUNS / "alone" / f"{dataset}-{number}", config) for number, config in enumerate(configs)]
+        reports, others = trained(runs, jobs), classes_by_another_seed(judge, values, RUNS / "alone" / dataset, jobs)
+        trials = [
+            {"bound": report["bound"], **tested(folder, judge, other)}
+            for (folder, _), report, other in zip(runs, reports, others, strict=True)
+        ]
         found[dataset] = {"search": "python -m tuner " + " ".join(flags), **ranked(trials, ALONE)}
     return found
 
 
-def validated(folder: Path, config: Config) -> dict[str, float]:
-    """Percent of errors of a run among some test points, and among all others."""
-    model, dataset = keras.models.load_model(folder / "model.keras", compile=False), load_dataset(config.dataset)
+def tested(folder: Path, judge: Judge, other: np.ndarray) -> dict[str, float]:
+    """Percent of errors of a run among some test points and among all others, and its disagreement with another."""
+    model, dataset = keras.models.load_model(folder / "model.keras", compile=False), load_dataset(judge.base.dataset)
     wrong = 100.0 * (class_probabilities(model, dataset.x_test).argmax(1) != dataset.y_test)
     wrong = np.random.default_rng(0).permutation(wrong)
-    return {"val_error": wrong[:VALIDATION].mean(), "test_error": wrong[VALIDATION:].mean()}
+    own = class_probabilities(model, judge.dataset.x).argmax(1)
+    return {
+        "disagreement": disagreement([own, other], judge.dataset.y),
+        "val_error": wrong[:VALIDATION].mean(),
+        "test_error": wrong[VALIDATION:].mean(),
+    }
 
 
-def drawn(flags: list[str]) -> list[Config]:
-    """The configurations that a random search would try."""
-    plan = make_plan(make_parser().parse_args(flags))
-    oracle, judge = plan.oracle(), plan.judge
+def classes_by_another_seed(judge: Judge, trials: list[dict[str, Any]], folder: Path, jobs: int) -> list[np.ndarray]:
+    """The classes of all training points by a further training of every trial, on the labels of `judge`."""
+
+    def classes(number: int) -> np.ndarray:
+        path = folder / str(number) / "all" / CLASSES
+        if not path.exists():
+            with Apart(judge, threads=1) as apart:
+                apart(trials[number], path.parents[1], seed=1)
+        return np.load(path)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(classes, range(len(trials))))
+
+
+def drawn(plan: Plan) -> list[dict[str, Any]]:
+    """What a random search would try."""
+    oracle = plan.oracle()
     oracle.verbose = 0
     with tempfile.TemporaryDirectory() as folder:
         oracle._set_project_dir(folder, "drawn")
-        values = [oracle.create_trial(str(number)).hyperparameters.values for number in range(TRIALS)]
-    return [configured(judge.base, own, len(judge.dataset.x), len(judge.labels)) for own in values]
+        return [oracle.create_trial(str(number)).hyperparameters.values for number in range(TRIALS)]
 
 
 def configs_of(dataset: str, folder: Path) -> dict[str, Config]:

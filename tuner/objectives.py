@@ -1,9 +1,10 @@
 """How good a configuration is, judged by no label but the user's own.
 
-    cv_error   percent of the labels that a model trained without them gets wrong, over folds of the labels
-    bound      -U(x) per unlabeled example, turned into a loss: the labels only train
-    combined   the paper's objective on labels that training has not seen: bound + alpha * negative log-likelihood
-    val_error  percent of a validation set of the user's own
+    disagreement  percent of the points on which two trainings differ, plus percent of the labels that they get wrong
+    bound         -U(x) per unlabeled example, turned into a loss: the labels only train
+    cv_error      percent of the labels that a model trained without them gets wrong, over folds of the labels
+    combined      the paper's objective on labels that training has not seen: bound + alpha * negative log-likelihood
+    val_error     percent of a validation set of the user's own
 
 Every one is the smaller the better.
 """
@@ -15,7 +16,7 @@ import itertools
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,10 +28,19 @@ from tfadgm.evaluation import class_probabilities, classification_report, unlabe
 from tfadgm.training import ALPHA_SCALE, train
 from tuner.space import configured
 
-OBJECTIVES = "cv_error", "combined", "bound", "val_error"
+OBJECTIVES = "disagreement", "bound", "cv_error", "combined", "val_error"
 BY_FOLDS = "cv_error", "combined"
 FOLDS = 5
 CLASSES = "classes.npy"  # of all points, in the folder of a training
+
+
+class Part(NamedTuple):
+    """A training: its name, the labels that train, those that judge, its seed."""
+
+    name: str
+    train_on: np.ndarray
+    held_out: np.ndarray
+    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,37 +75,35 @@ class Judge:
         Raises:
             TrainingError: if a training diverges, or a score is not finite.
         """
-        scores = [self._train(values, train_on, held_out, folder / name, seed, epochs)
-                  for name, train_on, held_out in self._parts(seed)]  # fmt: skip
+        parts = list(self._parts(seed))
+        scores = [self._train(values, part, folder / part.name, epochs) for part in parts]
         means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
+        if self.objective == "disagreement":
+            trainings = [np.load(folder / part.name / CLASSES) for part in parts]
+            means["disagreement"] = disagreement(trainings, self.dataset.y)
         if not np.isfinite(list(means.values())).all():
             raise TrainingError(f"Expected finite scores. Received: {means}")
         return means
 
-    def _parts(self, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Name, labels that train and labels that judge, of every training."""
+    def _parts(self, seed: int) -> Iterator[Part]:
+        own, every, none = self.base.seed + seed, self.labels, self.labels[:0]
         if self.objective in BY_FOLDS:
-            fold = folds_of(self.dataset.y[self.labels], self.folds, self.base.seed + seed)
+            fold = folds_of(self.dataset.y[every], self.folds, own)
             for number in range(fold.max() + 1):
-                yield f"fold{number}", self.labels[fold != number], self.labels[fold == number]
+                yield Part(f"fold{number}", every[fold != number], every[fold == number], own)
+        elif self.objective == "disagreement":
+            for number in range(2):
+                yield Part(f"seed{number}", every, none, self.base.seed + 2 * seed + number)
         else:
-            yield "all", self.labels, self.labels[:0]
+            yield Part("all", every, none, own)
 
-    def _train(
-        self,
-        values: dict[str, Any],
-        train_on: np.ndarray,
-        held_out: np.ndarray,
-        folder: Path,
-        seed: int,
-        epochs: int | None,
-    ) -> dict[str, float]:
-        points = len(self.dataset.x)
-        config = configured(self.base, values, points, len(train_on))
-        config = dataclasses.replace(config, seed=self.base.seed + seed, epochs=epochs or config.epochs)
+    def _train(self, values: dict[str, Any], part: Part, folder: Path, epochs: int | None) -> dict[str, float]:
+        points, held_out = len(self.dataset.x), part.held_out
+        config = configured(self.base, values, points, len(part.train_on))
+        config = dataclasses.replace(config, seed=part.seed, epochs=epochs or config.epochs)
         keras.backend.clear_session()
         folder.mkdir(parents=True, exist_ok=True)
-        model, _ = train(config, self.dataset, train_on, folder, resume=True, verbose=0)
+        model, _ = train(config, self.dataset, part.train_on, folder, resume=True, verbose=0)
         scores: dict[str, Any] = {"bound": unlabeled_bound(model, self.dataset.x)}
         np.save(folder / CLASSES, class_probabilities(model, self.dataset.x).argmax(1))
         if len(held_out):

@@ -81,8 +81,9 @@ def make_plan(flags: argparse.Namespace) -> Plan:
     for name in ("trials", "finalists", "finalist_seeds", "workers"):
         if getattr(flags, name) < 1:
             raise InputError(f"Expected {name} to be 1 or more. Received: {getattr(flags, name)}")
-    if base.seed + flags.finalist_seeds >= 2**31:
-        raise InputError(f"Expected a seed below {2**31 - flags.finalist_seeds}. Received: {base.seed}")
+    last = 2 * flags.finalist_seeds + 1  # of two trainings
+    if base.seed + last >= 2**31:
+        raise InputError(f"Expected a seed below {2**31 - last}. Received: {base.seed}")
     folds = _folds(flags)
     dataset = load_dataset(base.dataset, base.data_dir, base.seed)
     check_likelihood(base, dataset)

@@ -170,7 +170,7 @@ BAD = {
         "Expected alpha_scale or alpha to be fixed",
     ),
     "a value twice": (["--range", "batch_norm=false,false"], "Expected a range as"),
-    "the last seed": (["--seed", str(2**31 - 1)], "Expected a seed below 2147483646"),
+    "the last seed": (["--seed", str(2**31 - 1)], "Expected a seed below 2147483643"),
     "nothing to resume": (["--resume"], "Expected a search to resume in"),
     "validation without a file": (["--objective", "val_error"], "Expected --objective val_error together with"),
     "file without validation": (["--validation", "x.npz"], "Expected --objective val_error together with"),

@@ -129,7 +129,7 @@ def test_the_seed_of_a_search_chooses_its_folds():
     """Labels may be given, as in an .npz file."""
     one = judge("cv_error")
     other = dataclasses.replace(one, base=dataclasses.replace(one.base, seed=1))
-    parts = [[held_out.tolist() for _, _, held_out in found._parts(0)] for found in (one, other)]
+    parts = [[part.held_out.tolist() for part in found._parts(0)] for found in (one, other)]
     assert parts[0] != parts[1]
 
 
@@ -140,6 +140,13 @@ def test_objectives_of_a_real_training(tmp_path):
     classes = np.load(tmp_path / "all" / CLASSES)
     assert classes.shape == (len(data.x),)
     assert set(classes) <= {0, 1}
+    two = judge("disagreement")
+    found = two({"learning_rate": 1e-3}, tmp_path, seed=1)
+    trainings = [np.load(tmp_path / name / CLASSES) for name in ("seed0", "seed1")]
+    assert set(found) == {"bound", "disagreement"}
+    assert found["disagreement"] == disagreement(trainings, two.dataset.y)
+    assert (trainings[0] != trainings[1]).any()
+    assert [part.seed for seed in range(3) for part in two._parts(seed)] == list(range(6))
     found = judge("val_error", validation=(data.x_test, data.y_test))({}, tmp_path / "other")
     assert set(found) == {"bound", "val_error"}
     assert 0 <= found["val_error"] <= 100
