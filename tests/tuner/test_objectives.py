@@ -134,18 +134,13 @@ def test_the_seed_of_a_search_chooses_its_folds():
 
 
 def test_objectives_of_a_real_training(tmp_path):
-    found = judge("bound")({"learning_rate": 1e-3}, tmp_path)
-    assert set(found) == {"bound"}
-    data = moons(0)
-    classes = np.load(tmp_path / "all" / CLASSES)
-    assert classes.shape == (len(data.x),)
-    assert set(classes) <= {0, 1}
-    two = judge("disagreement")
+    two, data = judge("disagreement"), moons(0)
     found = two({"learning_rate": 1e-3}, tmp_path, seed=1)
     trainings = [np.load(tmp_path / name / CLASSES) for name in ("seed0", "seed1")]
     assert set(found) == {"bound", "disagreement"}
     assert found["disagreement"] == disagreement(trainings, two.dataset.y)
     assert (trainings[0] != trainings[1]).any()
+    assert all(classes.shape == (len(data.x),) and set(classes) <= {0, 1} for classes in trainings)
     assert [part.seed for seed in range(3) for part in two._parts(seed)] == list(range(6))
     found = judge("val_error", validation=(data.x_test, data.y_test))({}, tmp_path / "other")
     assert set(found) == {"bound", "val_error"}
