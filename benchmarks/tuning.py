@@ -118,7 +118,8 @@ def alone(jobs: int) -> dict[str, Any]:
     found = {}
     for dataset, flags in SEARCHES.items():
         flags = ["--dataset", dataset, *flags, "--algorithm", "random", "--objective", "bound", "--trials", str(TRIALS)]
-        plan = make_plan(make_parser().parse_args(flags))
+        parsed = make_parser().parse_args(flags)
+        plan = make_plan(parsed)
         judge, values = plan.judge, drawn(plan)
         configs = [configured(judge.base, own, len(judge.dataset.x), len(judge.labels)) for own in values]
         runs = [(RUNS / "alone" / f"{dataset}-{number}", config) for number, config in enumerate(configs)]
@@ -128,7 +129,15 @@ def alone(jobs: int) -> dict[str, Any]:
             for (folder, _), report, other in zip(runs, reports, others, strict=True)
         ]
         found[dataset] = {"search": "python -m tuner " + " ".join(flags), **ranked(trials, ALONE)}
+        found[dataset]["test_error_of_the_choice"]["finalists"] = of_finalists(trials, parsed.finalists)
+        found[dataset]["commit"] = commit()
     return found
+
+
+def of_finalists(trials: list[dict[str, Any]], count: int) -> float:
+    """The test error of what a search by `bound` ends with: the least disagreement of the best and the preset."""
+    finalists = sorted(trials, key=lambda row: row["bound"])[:count]
+    return min([*finalists, trials[0]], key=lambda row: row["disagreement"])["test_error"]
 
 
 def tested(folder: Path, judge: Judge, other: np.ndarray) -> dict[str, float]:

@@ -21,8 +21,9 @@ trained on all labels and tested, once.
 """
 ALONE = """## Trials of one training
 
-As `bound`, the default, and `val_error` have them: one training on all labels, and the test error of this training. The
-validation set is 50 test points that do not count in the test error.
+One training on all labels, its test error, and what `bound`, the default, and `val_error` say of it, and its
+`disagreement` with a second training (percent of points, and of labels). The validation set is 50 test points that do
+not count in the test error. The last row is what a search by `bound` ends with.
 """
 GAIN = """## A search of the digits against their preset
 
@@ -42,8 +43,9 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
         parts += [_correlations(name, result[name]), f"Commit `{result[name]['commit']}`.\n"]
     if "alone" in result:
         parts.append(ALONE)
-        parts += [_correlations(name, result["alone"][name]) for name in datasets]
-        parts.append(f"Commit `{result['alone']['commit']}`.\n")
+        for name in datasets:
+            found = result["alone"][name]
+            parts += [_correlations(name, found), f"Commit `{found['commit']}`.\n"]
     for part, head in (("gain", GAIN), ("own", OWN)):
         if part in result:
             parts.append(f"{head}\n`{result[part]['search']}`\n")
@@ -76,6 +78,9 @@ def _correlations(name: str, found: dict[str, Any]) -> str:
     for objective, (value, low, high) in found["spearman"].items():
         choice = found["test_error_of_the_choice"][objective]
         lines.append(f"| {objective} | {value:.2f} | {low:.2f} to {high:.2f} | {choice:.2f} |")
+    if "finalists" in found["test_error_of_the_choice"]:
+        choice = found["test_error_of_the_choice"]["finalists"]
+        lines.append(f"| bound, then disagreement between its best and the preset | | | {choice:.2f} |")
     return "\n".join([*lines, ""])
 
 
