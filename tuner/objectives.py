@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from tfadgm.checkpoint import writing
 from tfadgm.config import Config
 from tfadgm.data.sources import UNKNOWN, Dataset
 from tfadgm.errors import InputError, TrainingError
@@ -105,7 +106,8 @@ class Judge:
         folder.mkdir(parents=True, exist_ok=True)
         model, _ = train(config, self.dataset, part.train_on, folder, resume=True, verbose=0)
         scores: dict[str, Any] = {"bound": unlabeled_bound(model, self.dataset.x)}
-        np.save(folder / CLASSES, class_probabilities(model, self.dataset.x).argmax(1))
+        with writing(folder):
+            np.save(folder / CLASSES, class_probabilities(model, self.dataset.x).argmax(1))
         if len(held_out):
             found = classification_report(
                 class_probabilities(model, self.dataset.x[held_out]), self.dataset.y[held_out]
