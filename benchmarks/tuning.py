@@ -1,11 +1,12 @@
 """Whether a search can be trusted, and what it gains.
 
-    python -m benchmarks.tuning digits     a search of 30 random trials, every one then trained on all labels and tested
+    python -m benchmarks.tuning digits        30 random trials by folds, every one then trained on all labels and tested
     python -m benchmarks.tuning moons
-    python -m benchmarks.tuning alone      both: 30 trials trained on all labels, by objectives that ask for no more
-    python -m benchmarks.tuning gain       digits: a search and the preset, on ten label seeds that it has not seen
-    python -m benchmarks.tuning own        the same of the digits as a user's own arrays, which have the preset of such
-    python -m benchmarks.tuning speed      digits: trials a minute with one worker and with two; nothing beside it
+    python -m benchmarks.tuning digits-alone  30 trials trained on all labels, by objectives that ask for no more
+    python -m benchmarks.tuning moons-alone
+    python -m benchmarks.tuning gain          digits: a search and the preset, on ten label seeds that it has not seen
+    python -m benchmarks.tuning own           the same of the digits as a user's own arrays, with the preset of such
+    python -m benchmarks.tuning speed         digits: trials a minute with one worker and two; nothing beside it
 
 Test labels enter this report only: the search itself sees the labels of its training. Searches and trainings are kept
 in runs/tuning/ and go on where they were stopped. Results go to results/tuning.json and results/tuning.md.
@@ -21,7 +22,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +32,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.seeds import RESULTS, ROOT
+from benchmarks.tuning_speed import speed
 from benchmarks.tuning_tables import table
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
@@ -47,15 +48,13 @@ from tuner.space import configured
 
 RUNS = ROOT / "runs" / "tuning"
 SEARCHES = {"digits": ["--labels", "50", "--epochs", "60"], "moons": ["--labels", "6"]}
-PARTS = *SEARCHES, "alone", "gain", "own", "speed"
+PARTS = *SEARCHES, *(f"{name}-alone" for name in SEARCHES), "gain", "own", "speed"
 TRIALS, OWN_TRIALS = 30, 20
 OBJECTIVES = "cv_error", "cv_nll", "bound", "combined"
 ALONE = "disagreement", "bound", "val_error"  # which train on all labels
 VALIDATION = 50  # test points that stand for a validation set
 FRESH = range(10, 20)  # label seeds; the search has seen 0
 DRAWS = 10_000  # of trials with replacement, for the interval of a correlation
-REPEATS, SPEED_TRIALS = 3, 12
-SPEED = ["--labels", "50", "--epochs", "60", "--algorithm", "random", "--trials", str(SPEED_TRIALS)]
 
 
 def main() -> None:
@@ -63,12 +62,12 @@ def main() -> None:
     parser.add_argument("parts", nargs="+", choices=PARTS)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time (default: one a core)")
     flags = parser.parse_args()
+    measured = {"gain": gain, "own": own, "speed": lambda _: speed()}
+    for name in SEARCHES:
+        measured[name] = functools.partial(correlation, name)
+        measured[f"{name}-alone"] = functools.partial(alone, name)
     for part in flags.parts:
-        if part == "speed":
-            found = speed()
-        else:
-            measured = {"alone": alone, "gain": gain, "own": own}
-            found = measured.get(part, functools.partial(correlation, part))(flags.jobs)
+        found = measured[part](flags.jobs)
         path = RESULTS / "tuning.json"
         result = json.loads(path.read_text()) if path.exists() else {}
         result |= {"command": "python -m benchmarks.tuning " + " ".join(PARTS), "machine": machine()}
@@ -113,24 +112,22 @@ def ranked(trials: list[dict[str, Any]], objectives: Iterable[str]) -> dict[str,
     }
 
 
-def alone(jobs: int) -> dict[str, Any]:
+def alone(dataset: str, jobs: int) -> dict[str, Any]:
     """The trials of a random search by `bound`, trained by `train.py`, and by another seed on the same labels."""
-    found = {}
-    for dataset, flags in SEARCHES.items():
-        flags = ["--dataset", dataset, *flags, "--algorithm", "random", "--objective", "bound", "--trials", str(TRIALS)]
-        parsed = make_parser().parse_args(flags)
-        plan = make_plan(parsed)
-        judge, values = plan.judge, drawn(plan)
-        configs = [configured(judge.base, own, len(judge.dataset.x), len(judge.labels)) for own in values]
-        runs = [(RUNS / "alone" / f"{dataset}-{number}", config) for number, config in enumerate(configs)]
-        reports, others = trained(runs, jobs), classes_by_another_seed(judge, values, RUNS / "alone" / dataset, jobs)
-        trials = [
-            {"bound": report["bound"], **tested(folder, judge, other)}
-            for (folder, _), report, other in zip(runs, reports, others, strict=True)
-        ]
-        found[dataset] = {"search": "python -m tuner " + " ".join(flags), **ranked(trials, ALONE)}
-        found[dataset]["test_error_of_the_choice"]["finalists"] = of_finalists(trials, parsed.finalists)
-        found[dataset]["commit"] = commit()
+    flags = ["--dataset", dataset, *SEARCHES[dataset], "--algorithm", "random", "--objective", "bound"]
+    flags += ["--trials", str(TRIALS)]
+    parsed = make_parser().parse_args(flags)
+    plan, folder = make_plan(parsed), RUNS / f"{dataset}-alone"
+    judge, values = plan.judge, drawn(plan)
+    configs = [configured(judge.base, own, len(judge.dataset.x), len(judge.labels)) for own in values]
+    runs = [(folder / str(number), config) for number, config in enumerate(configs)]
+    reports, others = trained(runs, jobs), classes_by_another_seed(judge, values, folder / "again", jobs)
+    trials = [
+        {"bound": report["bound"], **tested(run, judge, other)}
+        for (run, _), report, other in zip(runs, reports, others, strict=True)
+    ]
+    found = {"search": "python -m tuner " + " ".join(flags), **ranked(trials, ALONE)}
+    found["test_error_of_the_choice"]["finalists"] = of_finalists(trials, parsed.finalists)
     return found
 
 
@@ -265,37 +262,6 @@ def report_of(folder: Path, config: Config) -> dict[str, Any]:
         command = [sys.executable, "train.py", "--config", str(path), "--run-dir", str(folder), *resume]
         subprocess.run(command, cwd=ROOT, check=True, env=os.environ | threads, stdout=subprocess.DEVNULL)
     return json.loads(report.read_text())
-
-
-def speed() -> dict[str, Any]:
-    """Seconds from the command to the end of the last trial, for the same trials."""
-    seconds: dict[str, list[float]] = {"1": [], "2": []}
-    for _ in range(REPEATS):
-        for workers, times in seconds.items():
-            times.append(round(seconds_of_trials(workers), 1))
-    medians = {workers: float(np.median(times)) for workers, times in seconds.items()}
-    return {
-        "search": "python -m tuner " + " ".join(SPEED),
-        "seconds": seconds,
-        "trials_a_minute": {workers: round(60 * SPEED_TRIALS / median, 2) for workers, median in medians.items()},
-        "ratio": round(medians["1"] / medians["2"], 2),
-    }
-
-
-def seconds_of_trials(workers: str) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tuner", *SPEED, "--workers", workers, "--directory", f"{folder}/search"]
-        started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        ended = 0
-        for line in process.stdout or ():
-            ended += line.startswith("Trial ")
-            if ended == SPEED_TRIALS:
-                seconds = time.perf_counter() - started
-                process.terminate()  # what follows judges the finalists
-                process.communicate()
-                return seconds
-    raise RuntimeError(f"Expected {SPEED_TRIALS} trials. Received {ended}")
 
 
 if __name__ == "__main__":

@@ -41,11 +41,10 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
     parts = [HEAD, FOLDS]
     for name in (name for name in datasets if name in result):
         parts += [_correlations(name, result[name]), f"Commit `{result[name]['commit']}`.\n"]
-    if "alone" in result:
-        parts.append(ALONE)
-        for name in datasets:
-            found = result["alone"][name]
-            parts += [_correlations(name, found), f"Commit `{found['commit']}`.\n"]
+    parts.append(ALONE)
+    for name in (name for name in datasets if f"{name}-alone" in result):
+        found = result[f"{name}-alone"]
+        parts += [_correlations(name, found), f"Commit `{found['commit']}`.\n"]
     for part, head in (("gain", GAIN), ("own", OWN)):
         if part in result:
             parts.append(f"{head}\n`{result[part]['search']}`\n")
