@@ -13,8 +13,6 @@ from tests.conftest import randomise
 from tfadgm import models
 from tfadgm.bounds import importance_weighted
 from tfadgm.models.density import DensityModel
-from tfadgm.models.lvae import merge
-from tfadgm.models.nf_vae import Planar
 from tfadgm.sweep import Draws
 
 SAMPLES = 20_000
@@ -181,46 +179,6 @@ def test_a_useless_auxiliary_variable_leaves_the_vae(x):
     np.testing.assert_allclose(avae._weights(avae.scaling(x), Draws((1, 2), 7)), expected, rtol=1e-4)
 
 
-def test_the_determinant_of_a_planar_map_by_differentiation():
-    generator = np.random.default_rng(0)
-    w, u, z = (tf.constant(generator.normal(size=[50, 3]) * scale, tf.float32) for scale in (1.0, 3.0, 1.0))
-    planar = Planar(w, u, tf.constant(generator.normal(size=50), tf.float32))
-    with tf.GradientTape() as tape:
-        tape.watch(z)
-        moved = planar.forward(z)
-    expected = np.linalg.slogdet(tape.batch_jacobian(moved, z).numpy())
-    assert (expected.sign > 0).all()  # every map can be inverted
-    found = planar.forward_log_det_jacobian(z, event_ndims=1)
-    np.testing.assert_allclose(found, expected.logabsdet, rtol=1e-3, atol=1e-4)
-
-
-def test_a_map_that_contracts_has_a_determinant():
-    """Its logarithm is finite, with its gradient, however far w.u falls: a training met w.u = -80 (found as NaN)."""
-    w, u, z = tf.constant([[3.0, 0.0]]), tf.constant([[-50.0, 0.0]]), tf.zeros([1, 2])
-    with tf.GradientTape() as tape:
-        tape.watch([w, u, z])
-        determinant = Planar(w, u, tf.zeros(1)).forward_log_det_jacobian(z, event_ndims=1)
-    np.testing.assert_allclose(determinant, np.log([0.01]), rtol=1e-5)
-    assert all(np.isfinite(gradient).all() for gradient in tape.gradient(determinant, [w, u, z]))
-
-
-def test_the_ladder_narrows():
-    model = make("LVAE", hidden_units=(16, 12), stochastic_layers=3)
-    assert [network.projections[0].units for network in model.d] == [16, 8, 4]
-    assert [network.output_units for network in model.d] == [12, 6, 3]
-    assert [network.projections[0].units for network in model.p_z] == [8, 4]
-
-
-def test_a_merge_is_the_product_of_two_gaussians():
-    one = tfd.Independent(tfd.Normal([[0.0, 2.0]], [[1.0, 0.5]]), 1)
-    two = tfd.Independent(tfd.Normal([[1.0, 2.0]], [[1.0, 2.0]]), 1)
-    merged = merge(one, two)
-    np.testing.assert_allclose(merged.mean(), [[0.5, 2.0]], rtol=1e-6)
-    points = np.random.default_rng(0).normal(size=[20, 1, 2]).astype(np.float32)
-    constant = merged.log_prob(points) - one.log_prob(points) - two.log_prob(points)
-    np.testing.assert_allclose(constant, np.full([20, 1], constant[0]), rtol=1e-4)
-
-
 @ALL
 def test_fit_learns(kind, x):
     model = make(kind, xla=kind == "AVAE", warm_up=5, weight_prior=1e-3)
@@ -261,11 +219,6 @@ def test_generation_and_reconstruction(kind, layers, x):
     assert (first != other).any()
     assert model.predict(x, verbose=0).shape == x.shape
     assert model.embed(x).shape == (5, 4)
-
-
-def test_a_flow_has_one_layer():
-    with pytest.raises(ValueError, match="Expected one stochastic layer with a flow. Received: 2"):
-        make("NFVAE", stochastic_layers=2)
 
 
 def test_networks_of_the_auxiliary_variable_may_be_smaller(tmp_path, x):
