@@ -44,6 +44,7 @@ from tuner.__main__ import make_parser
 from tuner.apart import Apart
 from tuner.objectives import CLASSES, Judge, disagreement
 from tuner.plan import Plan, make_plan
+from tuner.report import third
 from tuner.space import configured
 
 RUNS = ROOT / "runs" / "tuning"
@@ -116,8 +117,7 @@ def alone(dataset: str, jobs: int) -> dict[str, Any]:
     """The trials of a random search by `bound`, trained by `train.py`, and by another seed on the same labels."""
     flags = ["--dataset", dataset, *SEARCHES[dataset], "--algorithm", "random", "--objective", "bound"]
     flags += ["--trials", str(TRIALS)]
-    parsed = make_parser().parse_args(flags)
-    plan, folder = make_plan(parsed), RUNS / f"{dataset}-alone"
+    plan, folder = make_plan(make_parser().parse_args(flags)), RUNS / f"{dataset}-alone"
     judge, values = plan.judge, drawn(plan)
     configs = [configured(judge.base, own, len(judge.dataset.x), len(judge.labels)) for own in values]
     runs = [(folder / str(number), config) for number, config in enumerate(configs)]
@@ -127,13 +127,13 @@ def alone(dataset: str, jobs: int) -> dict[str, Any]:
         for (run, _), report, other in zip(runs, reports, others, strict=True)
     ]
     found = {"search": "python -m tuner " + " ".join(flags), **ranked(trials, ALONE)}
-    found["test_error_of_the_choice"]["finalists"] = of_finalists(trials, parsed.finalists)
+    found["test_error_of_the_choice"]["finalists"] = of_finalists(trials)
     return found
 
 
-def of_finalists(trials: list[dict[str, Any]], count: int) -> float:
+def of_finalists(trials: list[dict[str, Any]]) -> float:
     """The test error of what a search by `bound` ends with: the least disagreement of the best and the preset."""
-    finalists = sorted(trials, key=lambda row: row["bound"])[:count]
+    finalists = sorted(trials, key=lambda row: row["bound"])[: third(len(trials))]
     return min([*finalists, trials[0]], key=lambda row: row["disagreement"])["test_error"]
 
 
@@ -186,9 +186,9 @@ def scores_of(folder: Path) -> dict[str, dict[str, float]]:
     return {row["trial"]: row["scores"] for row in json.loads((folder / "report.json").read_text())["trials"]}
 
 
-def interval(trials: list[dict[str, float]], name: str) -> list[float]:
-    """Spearman's rank correlation of an objective with the test error, and its 95 % interval by the bootstrap."""
-    pairs = np.array([(row[name], row["test_error"]) for row in trials])
+def interval(trials: list[dict[str, float]], name: str, error: str = "test_error") -> list[float]:
+    """Spearman's rank correlation of an objective with an error, and its 95 % interval by the bootstrap."""
+    pairs = np.array([(row[name], row[error]) for row in trials])
     drawn = np.random.default_rng(0).integers(0, len(pairs), [DRAWS, len(pairs)])
     many = [spearmanr(*pairs[rows].T).statistic for rows in drawn]
     return [round(float(x), 2) for x in (spearmanr(*pairs.T).statistic, *np.nanquantile(many, [0.025, 0.975]))]
@@ -196,24 +196,47 @@ def interval(trials: list[dict[str, float]], name: str) -> list[float]:
 
 def gain(jobs: int) -> dict[str, Any]:
     """The digits with 50 labels, by trainings of fewer epochs than the preset's, because there are many of them."""
-    return gained("gain", ["--dataset", "digits", *SEARCHES["digits"], "--trials", str(TRIALS)], jobs)
+    flags = ["--dataset", "digits", *SEARCHES["digits"], "--trials", str(TRIALS), "--algorithm"]
+    found = gained("gain", {name: [*flags, name] for name in ("random", "bayesian")}, jobs)
+    for name, told in found["searches"].items():
+        told |= hidden("digits", RUNS / "gain" / name)
+    return found
 
 
 def own(jobs: int) -> dict[str, Any]:
     """The same of the digits as a user's own arrays, where the preset is that of such files."""
     files = {seed: own_file(seed) for seed in (0, *FRESH)}
-    return gained("own", ["--dataset", files[0], "--trials", str(OWN_TRIALS)], jobs, files)
+    return gained("own", {"random": ["--dataset", files[0], "--trials", str(OWN_TRIALS)]}, jobs, files)
 
 
-def gained(name: str, flags: list[str], jobs: int, files: dict[int, str] | None = None) -> dict[str, Any]:
-    """The preset, and what a search chooses, also with the preset's epochs, on label seeds that it has not seen."""
-    best = read_config(searched(flags, RUNS / name / "search", jobs) / "best_config.json")
-    preset = Config.for_dataset(best.dataset)
-    rivals = {"preset": preset, "tuned": best}
-    if preset.epochs not in (None, best.epochs):
-        rivals[f"tuned, {preset.epochs} epochs"] = dataclasses.replace(best, epochs=preset.epochs)
-    command = " ".join(["python -m tuner", *flags, *(["--workers", str(jobs)] if jobs > 1 else [])])
-    return {"search": command, **compared(name, rivals, jobs, files)}
+def gained(name: str, searches: dict[str, list[str]], jobs: int, files: dict[int, str] | None = None) -> dict[str, Any]:
+    """The preset, and what searches choose, also with the preset's epochs, on label seeds that they have not seen."""
+    rivals: dict[str, Config] = {}
+    told: dict[str, dict[str, Any]] = {}
+    for algorithm, flags in searches.items():
+        folder = searched(flags, RUNS / name / algorithm, jobs)
+        best = read_config(folder / "best_config.json")
+        preset = Config.for_dataset(best.dataset)
+        rivals |= {"preset": preset, algorithm: best}
+        if preset.epochs not in (None, best.epochs):
+            rivals[f"{algorithm}, {preset.epochs} epochs"] = dataclasses.replace(best, epochs=preset.epochs)
+        command = " ".join(["python -m tuner", *flags, *(["--workers", str(jobs)] if jobs > 1 else [])])
+        told[algorithm] = {"search": command}
+    return {"searches": told, **compared(name, rivals, jobs, files)}
+
+
+def hidden(dataset: str, folder: Path) -> dict[str, Any]:
+    """How well the bound ranks the trials of a search by their errors on training points, most unseen by it."""
+    y, report = load_dataset(dataset).y, json.loads((folder / "report.json").read_text())
+    trials = [
+        {
+            "bound": row["score"],
+            "hidden_error": float(100 * np.mean(np.load(folder / "trainings" / row["trial"] / "all" / CLASSES) != y)),
+        }
+        for row in report["trials"]
+    ]
+    chosen, preset = report["best"]["trial"], report["preset"]
+    return {"trials": trials, "spearman": interval(trials, "bound", "hidden_error"), "chosen": chosen, "preset": preset}
 
 
 def own_file(seed: int) -> str:

@@ -47,15 +47,7 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
         parts += [_correlations(name, found), f"Commit `{found['commit']}`.\n"]
     for part, head in (("gain", GAIN), ("own", OWN)):
         if part in result:
-            parts.append(f"{head}\n`{result[part]['search']}`\n")
-            parts.append("| configuration | test error | less than the preset's, by label seed | label seeds |")
-            parts.append("|---|---|---|---|")
-            runs = {name: np.array(run["test_errors"]) for name, run in result[part]["runs"].items()}
-            for name, found in runs.items():
-                preset = runs.get(name.replace("tuned", "preset"), runs["preset"])
-                less = _mean(preset - found) if name.startswith("tuned") else ""
-                parts.append(f"| {name} | {_mean(found)} | {less} | {len(found)} |")
-            parts.append(f"\nCommit `{result[part]['commit']}`.\n")
+            parts += [head, _gain(result[part]), f"Commit `{result[part]['commit']}`.\n"]
     if "speed" in result:
         found = result["speed"]
         parts.append(f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n")
@@ -64,6 +56,31 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
             parts.append(f"| {workers} | {found['trials_a_minute'][workers]} | {', '.join(map(str, times))} |")
         parts.append(f"\nTwo are {found['ratio']} times as fast. Commit `{found['commit']}`.\n")
     return "\n".join([*parts, f"`{result['command']}` on {result['machine']}.", ""])
+
+
+def _gain(found: dict[str, Any]) -> str:
+    lines = []
+    for name, told in found["searches"].items():
+        lines.append(f"{name}: `{told['search']}`")
+        if "spearman" in told:
+            value, low, high = told["spearman"]
+            errors = [row["hidden_error"] for row in told["trials"]]
+            preset = " (the preset)" * (told["chosen"] == told["preset"])
+            lines[-1] += (
+                f". Its choice is trial {told['chosen']}{preset}. The trials make {min(errors):.2f} to "
+                f"{max(errors):.2f} % errors on the training points, with which the bound correlates by {value:.2f} "
+                f"({low:.2f} to {high:.2f})."
+            )
+        lines.append("")
+    lines += [
+        "| configuration | test error | less than the preset's, by label seed | label seeds |",
+        "|---|---|---|---|",
+    ]
+    runs = {name: np.array(run["test_errors"]) for name, run in found["runs"].items()}
+    for name, tested in runs.items():
+        less = _mean(runs["preset"] - tested) if name != "preset" else ""
+        lines.append(f"| {name} | {_mean(tested)} | {less} | {len(tested)} |")
+    return "\n".join([*lines, ""])
 
 
 def _correlations(name: str, found: dict[str, Any]) -> str:

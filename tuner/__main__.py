@@ -63,7 +63,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--epochs", type=int, help="of every training (default: those of the preset)")
     parser.add_argument("--trials", type=int, default=20, help="how many; hyperband counts for itself (default: 20)")
-    parser.add_argument("--algorithm", choices=ALGORITHMS, default="bayesian", help="(default: bayesian)")
+    parser.add_argument("--algorithm", choices=ALGORITHMS, default="random", help="(default: random)")
     parser.add_argument("--objective", choices=OBJECTIVES, default="bound", help="(default: bound)")
     parser.add_argument("--folds", type=int, help="of the labels, for cv_error and combined (default: 5)")
     parser.add_argument("--validation", metavar="FILE.npz", help="x and y of your own, for val_error")
@@ -72,7 +72,7 @@ def make_parser() -> Parser:
         "--range", action="append", default=[], metavar="NAME=LOW:HIGH[:log]", help="e.g. learning_rate=1e-4:3e-3:log"
     )
     parser.add_argument("--show-space", action="store_true", help="print what would be searched, and end")
-    parser.add_argument("--finalists", type=int, default=5, help="best trials that are judged again (default: 5)")
+    parser.add_argument("--finalists", type=int, help="best trials that are judged again (default: a third of all)")
     parser.add_argument("--finalist-seeds", type=int, default=2, help="by how many more seeds (default: 2)")
     parser.add_argument("--directory", metavar="DIR", help="(default: tuning/<dataset>-<model>-<labels>-<seed>)")
     parser.add_argument(

@@ -79,8 +79,8 @@ def make_plan(flags: argparse.Namespace) -> Plan:
     space |= {name: spaces.Choice((value,)) for name, value in fixed.items() if name in spaces.STANDS_FOR}
     spaces.check(space, base)
     for name in ("trials", "finalists", "finalist_seeds", "workers"):
-        if getattr(flags, name) < 1:
-            raise InputError(f"Expected {name} to be 1 or more. Received: {getattr(flags, name)}")
+        if (value := getattr(flags, name)) is not None and value < 1:
+            raise InputError(f"Expected {name} to be 1 or more. Received: {value}")
     last = 2 * flags.finalist_seeds + 1  # of two trainings
     if base.seed + last >= 2**31:
         raise InputError(f"Expected a seed below {2**31 - last}. Received: {base.seed}")

@@ -25,13 +25,14 @@ from tuner.space import configured
 BEST, REPORT = "best_config.json", "report.json"
 
 
-def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int, seeds: int) -> str:
+def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int | None, seeds: int) -> str:
     """Judges the best trials by `seeds` more seeds, writes best_config.json and report.json, and returns the table.
 
     The score by which a trial was chosen is too good on average, so what is announced is the mean of the further seeds.
     The best of these is chosen where labels judge; `bound` knows of none, and the choice is the trial whose trainings,
     that of the search with them, disagree least. The preset, if it was a trial, is judged with the finalists: it is
-    what there was to beat. `judges` work side by side.
+    what there was to beat. `finalists` tells how many are judged again, by default a third of the trials; `judges` work
+    side by side.
 
     Raises:
         TrainingError: if no trial succeeded.
@@ -41,7 +42,8 @@ def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int, see
         clean(training)
     rows, failed = _ranked(plan, oracle)
     preset = oracle.start_order[0] if oracle.first is not None else None
-    chosen = rows[:finalists] + [row for row in rows[finalists:] if row["trial"] == preset]
+    count = finalists or third(plan.trials)
+    chosen = rows[:count] + [row for row in rows[count:] if row["trial"] == preset]
     for row, again in zip(chosen, _judged_again(plan, judges, chosen, seeds), strict=True):
         found = [score for score in again if score is not None]
         row["again"] = again
@@ -62,6 +64,11 @@ def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int, see
     }
     write_text(folder / REPORT, json.dumps(report, indent=2) + "\n")
     return _table(report, folder)
+
+
+def third(trials: int) -> int:
+    """Of so many trials, how many are judged again: each round of a halving keeps a third (Li et al. 2018)."""
+    return -(-trials // 3)
 
 
 def _ranked(plan: Plan, oracle: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:

@@ -105,6 +105,13 @@ def test_the_preset_is_judged_with_the_finalists(tmp_path, plan):
     assert f"--config {tmp_path}/search/best_config.json --run-dir {tmp_path}/search/best" in told
 
 
+def test_a_third_of_the_trials_are_finalists(tmp_path, plan):
+    oracle, calls = search(tmp_path / "search", Scores()), []
+    first, second, *_ = (trial.trial_id for trial in oracle.get_best_trials(4))
+    finish(plan, oracle, [again({first: [7.0], second: [8.0]}, calls)], None, 1)
+    assert sorted(calls) == sorted([f"{first}-1", f"{second}-1"])
+
+
 def test_a_finalist_that_diverges_by_another_seed_loses(tmp_path, plan, capsys):
     oracle, calls = search(tmp_path / "search", Scores()), []
     first, second, *_ = (trial.trial_id for trial in oracle.get_best_trials(4))
