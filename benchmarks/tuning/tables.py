@@ -28,8 +28,8 @@ not count in the test error. The last row is what a search by `bound` ends with.
 GAIN = """## A search of the digits against their preset
 
 Test error in percent, mean ± standard error over label seeds that the search has not seen. The preset trains for 200
-epochs, trials for 60. "The best in hindsight" is the finalist that makes the fewest errors on the training points,
-whose labels no search has seen: the most that a search could have gained.
+epochs, trials for 60. "The best in hindsight" is the finalist that makes the fewest errors on the training points: what
+a judge would choose that sees all their labels.
 """
 OWN = """## The digits as arrays of one's own
 
