@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tfadgm.config import Config
 from tfadgm.errors import TrainingError
 from tfadgm.training import write_text
 from tuner.apart import Apart
@@ -175,6 +176,9 @@ def _table(report: dict[str, Any], folder: Path) -> str:
     lines.append(f"  python train.py {shlex.join(['--config', str(folder / BEST), '--run-dir', str(folder / 'best')])}")
     if objective == "bound":
         lines.append(f"whose report.json tells its bound, by the seed of the search {best['score']:.4f}.")
+    own, usual = report["config"]["epochs"], Config.for_dataset(report["config"]["dataset"]).epochs
+    if usual is not None and own < usual:
+        lines.append(f"Trainings had {own} epochs, those of the preset have {usual}: what learns fast may end worse.")
     return "\n".join(lines)
 
 

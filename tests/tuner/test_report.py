@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.tuner.helpers import Scores, search
+from tfadgm.config import Config
 from tfadgm.data.sources import UNKNOWN
 from tfadgm.errors import TrainingError
 from tuner import __main__ as script
@@ -51,6 +52,7 @@ def test_fresh_seeds_choose_among_finalists_and_are_announced(tmp_path, plan):
     assert report["best"]["score"] == oracle.trials[second].score
     assert f"Best: trial {second}, bound 6.0000 by other seeds (5.0000, 7.0000). Train it with" in told
     assert f"by the seed of the search {oracle.trials[second].score:.4f}." in told
+    assert f"Trainings had 9 epochs, those of the preset have {Config.for_dataset('moons').epochs}:" in told
     assert report["best"]["scores"]["bound"] == report["best"]["score"]
 
 
