@@ -72,7 +72,9 @@ def make_parser() -> Parser:
         "--range", action="append", default=[], metavar="NAME=LOW:HIGH[:log]", help="e.g. learning_rate=1e-4:3e-3:log"
     )
     parser.add_argument("--show-space", action="store_true", help="print what would be searched, and end")
-    parser.add_argument("--finalists", type=int, help="best trials that are judged again (default: a third of all)")
+    parser.add_argument(
+        "--finalists", type=int, help="best trials that are judged again (default: a third of --trials)"
+    )
     parser.add_argument("--finalist-seeds", type=int, default=2, help="by how many more seeds (default: 2)")
     parser.add_argument("--directory", metavar="DIR", help="(default: tuning/<dataset>-<model>-<labels>-<seed>)")
     parser.add_argument(

@@ -18,6 +18,7 @@ from tfadgm.errors import TrainingError
 from tfadgm.training import write_text
 from tuner.apart import Apart
 from tuner.objectives import CLASSES, clean, disagreement
+from tuner.oracles import HYPERBAND_FACTOR
 from tuner.plan import Plan
 from tuner.progress import tell
 from tuner.search import own_values
@@ -68,8 +69,8 @@ def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int | No
 
 
 def third(trials: int) -> int:
-    """Of so many trials, how many are judged again: each round of a halving keeps a third (Li et al. 2018)."""
-    return -(-trials // 3)
+    """Of so many trials, how many are judged again: as many as a round of hyperband keeps."""
+    return -(-trials // HYPERBAND_FACTOR)
 
 
 def _ranked(plan: Plan, oracle: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -136,10 +137,15 @@ def _again(plan: Plan, judge: Apart, name: str, values: dict[str, Any], seed: in
 
 def _disagreement(plan: Plan, trial: str, seeds: int) -> float | None:
     """That of the trainings of a finalist; None where there are fewer than two."""
-    folders = [plan.folder / "trainings" / trial]
-    folders += [plan.folder / "finalists" / f"{trial}-{seed}" for seed in range(1, seeds + 1)]
-    trainings = [np.load(path) for folder in folders for path in sorted(folder.glob(f"*/{CLASSES}"))]
+    trainings = classes_of(plan.folder, trial, seeds)
     return disagreement(trainings, plan.judge.dataset.y) if len(trainings) > 1 else None
+
+
+def classes_of(folder: Path, trial: str, seeds: int) -> list[np.ndarray]:
+    """The class of every point, [N], by each training of a trial: those of the search, then those of further seeds."""
+    folders = [folder / "trainings" / trial]
+    folders += [folder / "finalists" / f"{trial}-{seed}" for seed in range(1, seeds + 1)]
+    return [np.load(path) for own in folders for path in sorted(own.glob(f"*/{CLASSES}"))]
 
 
 def _order(rows: list[dict[str, Any]], objective: str) -> Callable[[dict[str, Any]], tuple[bool, float, float]]:

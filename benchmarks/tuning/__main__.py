@@ -18,6 +18,8 @@ import argparse
 import functools
 import json
 import os
+from collections.abc import Callable
+from typing import Any
 
 from benchmarks.seeds import RESULTS
 from benchmarks.tuning.gain import gain, own
@@ -27,23 +29,25 @@ from benchmarks.tuning.speed import speed
 from benchmarks.tuning.tables import table
 from tfadgm.provenance import commit, machine
 
-PARTS = *SEARCHES, *(f"{name}-alone" for name in SEARCHES), "gain", "own", "speed"
+MEASURED: dict[str, Callable[[int], dict[str, Any]]] = {
+    **{name: functools.partial(correlation, name) for name in SEARCHES},
+    **{f"{name}-alone": functools.partial(alone, name) for name in SEARCHES},
+    "gain": gain,
+    "own": own,
+    "speed": lambda _: speed(),  # by itself
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("parts", nargs="+", choices=MEASURED)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time (default: one a core)")
     flags = parser.parse_args()
-    measured = {"gain": gain, "own": own, "speed": lambda _: speed()}
-    for name in SEARCHES:
-        measured[name] = functools.partial(correlation, name)
-        measured[f"{name}-alone"] = functools.partial(alone, name)
     for part in flags.parts:
-        found = measured[part](flags.jobs)
+        found = MEASURED[part](flags.jobs)
         path = RESULTS / "tuning.json"
         result = json.loads(path.read_text()) if path.exists() else {}
-        result |= {"command": "python -m benchmarks.tuning " + " ".join(PARTS), "machine": machine()}
+        result |= {"command": "python -m benchmarks.tuning " + " ".join(MEASURED), "machine": machine()}
         result[part] = found | {"commit": commit()}
         path.write_text(json.dumps(result, indent=1) + "\n")
         (RESULTS / "tuning.md").write_text(table(result, SEARCHES))

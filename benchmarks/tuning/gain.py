@@ -16,7 +16,7 @@ from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
 from tfadgm.data.split import choose_labels
 from tfadgm.runs import read_config
-from tuner.objectives import CLASSES
+from tuner.report import classes_of
 
 OWN_TRIALS = 20
 FRESH = range(10, 20)  # label seeds; the search has seen 0
@@ -28,38 +28,37 @@ def gain(jobs: int) -> dict[str, Any]:
     Beside it stands the finalist that makes the fewest errors on the training points: what a judge would choose that
     sees all their labels.
     """
-    flags = ["--dataset", "digits", *SEARCHES["digits"], "--trials", str(TRIALS), "--algorithm"]
-    searches = {name: [*flags, name] for name in ("random", "bayesian")}
-    rivals, told = choices("gain", searches, jobs)
-    for name in searches:
+    flags = ["--dataset", "digits", *SEARCHES["digits"], "--trials", str(TRIALS)]
+    rivals, told = choices("gain", flags, ["random", "bayesian"], jobs)
+    for name, search in told.items():
         folder = RUNS / "gain" / name
-        told[name] |= hidden("digits", folder)
-        rivals[f"{name}, the best in hindsight"] = configs_of("digits", folder)[told[name]["hindsight"]]
+        search |= hidden("digits", folder)
+        rivals[f"{name}, the best in hindsight"] = configs_of("digits", folder)[search["hindsight"]]
     return {"searches": told, **compared("gain", rivals, jobs)}
 
 
 def own(jobs: int) -> dict[str, Any]:
     """The same of the digits as a user's own arrays, where the preset is that of such files."""
     files = {seed: own_file(seed) for seed in (0, *FRESH)}
-    rivals, told = choices("own", {"random": ["--dataset", files[0], "--trials", str(OWN_TRIALS)]}, jobs)
+    rivals, told = choices("own", ["--dataset", files[0], "--trials", str(OWN_TRIALS)], ["random"], jobs)
     return {"searches": told, **compared("own", rivals, jobs, files)}
 
 
 def choices(
-    name: str, searches: dict[str, list[str]], jobs: int
+    name: str, flags: list[str], algorithms: list[str], jobs: int
 ) -> tuple[dict[str, Config], dict[str, dict[str, Any]]]:
     """The preset and what searches choose, also with the preset's epochs; and what is told of the searches."""
     rivals: dict[str, Config] = {}
     told: dict[str, dict[str, Any]] = {}
-    for algorithm, flags in searches.items():
-        folder = searched(flags, RUNS / name / algorithm, jobs)
+    for algorithm in algorithms:
+        asked = [*flags, "--algorithm", algorithm]
+        folder = searched(asked, RUNS / name / algorithm, jobs)
         best, report = read_config(folder / "best_config.json"), json.loads((folder / "report.json").read_text())
-        preset = Config.for_dataset(best.dataset)
+        preset, chosen = Config.for_dataset(best.dataset), report["best"]["trial"]
         rivals |= {"preset": preset, algorithm: best}
-        chosen = report["best"]["trial"]
         if preset.epochs not in (None, best.epochs) and chosen != report["preset"]:
             rivals[f"{algorithm}, {preset.epochs} epochs"] = dataclasses.replace(best, epochs=preset.epochs)
-        command = " ".join(["python -m tuner", *flags, *(["--workers", str(jobs)] if jobs > 1 else [])])
+        command = " ".join(["python -m tuner", *asked, *(["--workers", str(jobs)] if jobs > 1 else [])])
         told[algorithm] = {"search": command, "chosen": chosen, "preset": report["preset"]}
     return rivals, told
 
@@ -67,20 +66,19 @@ def choices(
 def hidden(dataset: str, folder: Path) -> dict[str, Any]:
     """How well the bound ranks the trials of a search by their errors on training points, most unseen by it.
 
-    `hidden_errors` of a trial are those of its training and, of a finalist, of its further ones; percent.
+    `error`, percent, is that of the search's own training, `again` those of a finalist's further ones.
     """
     y, report = load_dataset(dataset).y, json.loads((folder / "report.json").read_text())
     trials: list[dict[str, Any]] = []
     for row in report["trials"]:
-        own, again = (folder / part for part in ("trainings", "finalists"))
-        paths = [own / row["trial"] / "all" / CLASSES, *sorted(again.glob(f"{row['trial']}-*/all/{CLASSES}"))]
-        errors = [float(100 * np.mean(np.load(path) != y)) for path in paths]
-        trials.append({"trial": row["trial"], "bound": row["score"], "error": errors[0], "hidden_errors": errors})
-    finalists = [row for row in trials if len(row["hidden_errors"]) > 1]
+        trainings = classes_of(folder, row["trial"], len(row.get("again", [])))
+        error, *again = (float(100 * np.mean(classes != y)) for classes in trainings)
+        trials.append({"trial": row["trial"], "bound": row["score"], "error": error, "again": again})
+    finalists = [row for row in trials if row["again"]]
     return {
         "trials": trials,
         "spearman": interval(trials, "bound", "error"),
-        "hindsight": min(finalists, key=lambda row: np.mean(row["hidden_errors"]))["trial"],
+        "hindsight": min(finalists, key=lambda row: np.mean([row["error"], *row["again"]]))["trial"],
     }
 
 
