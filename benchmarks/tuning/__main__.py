@@ -5,6 +5,7 @@
     python -m benchmarks.tuning digits-alone  30 trials trained on all labels, by objectives that ask for no more
     python -m benchmarks.tuning moons-alone
     python -m benchmarks.tuning gain          digits: a search and the preset, on ten label seeds that it has not seen
+    python -m benchmarks.tuning short         the same by trials of fewer epochs than the preset's
     python -m benchmarks.tuning own           the same of the digits as a user's own arrays, with the preset of such
     python -m benchmarks.tuning speed         digits: trials a minute with one worker and two; nothing beside it
 
@@ -32,7 +33,8 @@ from tfadgm.provenance import commit, machine
 MEASURED: dict[str, Callable[[int], dict[str, Any]]] = {
     **{name: functools.partial(correlation, name) for name in SEARCHES},
     **{f"{name}-alone": functools.partial(alone, name) for name in SEARCHES},
-    "gain": gain,
+    "gain": functools.partial(gain, "gain", [], ["random"]),
+    "short": functools.partial(gain, "short", ["--epochs", "60"], ["random", "bayesian"]),
     "own": own,
     "speed": lambda _: speed(),  # by itself
 }

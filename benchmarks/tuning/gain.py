@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.seeds import ROOT
 from benchmarks.tuning.objectives import configs_of, interval
-from benchmarks.tuning.runs import RUNS, SEARCHES, TRIALS, searched, trained
+from benchmarks.tuning.runs import RUNS, TRIALS, searched, trained
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
 from tfadgm.data.split import choose_labels
@@ -22,19 +22,19 @@ OWN_TRIALS = 20
 FRESH = range(10, 20)  # label seeds; the search has seen 0
 
 
-def gain(jobs: int) -> dict[str, Any]:
-    """The digits with 50 labels, by trainings of fewer epochs than the preset's, because there are many of them.
+def gain(name: str, epochs: list[str], algorithms: list[str], jobs: int) -> dict[str, Any]:
+    """The digits with 50 labels, by trials of as many epochs as the flags `epochs` say, or the preset.
 
     Beside it stands the finalist that makes the fewest errors on the training points: what a judge would choose that
     sees all their labels.
     """
-    flags = ["--dataset", "digits", *SEARCHES["digits"], "--trials", str(TRIALS)]
-    rivals, told = choices("gain", flags, ["random", "bayesian"], jobs)
-    for name, search in told.items():
-        folder = RUNS / "gain" / name
+    flags = ["--dataset", "digits", "--labels", "50", *epochs, "--trials", str(TRIALS)]
+    rivals, told = choices(name, flags, algorithms, jobs)
+    for algorithm, search in told.items():
+        folder = RUNS / name / algorithm
         search |= hidden("digits", folder)
-        rivals[f"{name}, the best in hindsight"] = configs_of("digits", folder)[search["hindsight"]]
-    return {"searches": told, **compared("gain", rivals, jobs)}
+        rivals[f"{algorithm}, the best in hindsight"] = configs_of("digits", folder)[search["hindsight"]]
+    return {"searches": told, **compared(name, rivals, jobs)}
 
 
 def own(jobs: int) -> dict[str, Any]:

@@ -27,9 +27,13 @@ not count in the test error. The last row is what a search by `bound` ends with.
 """
 GAIN = """## A search of the digits against their preset
 
-Test error in percent, mean ± standard error over label seeds that the search has not seen. The preset trains for 200
-epochs, trials for 60. "The best in hindsight" is the finalist that makes the fewest errors on the training points: what
-a judge would choose that sees all their labels.
+Test error in percent, mean ± standard error over label seeds that the search has not seen. "The best in hindsight" is
+the finalist that makes the fewest errors on the training points: what a judge would choose that sees all their labels.
+The preset trains for 200 epochs, and so do trials.
+"""
+SHORT = """## The same by short trials
+
+Trials train for 60 epochs; the choice is trained for the preset's 200 as well.
 """
 OWN = """## The digits as arrays of one's own
 
@@ -47,7 +51,7 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
     for name in (name for name in datasets if f"{name}-alone" in result):
         found = result[f"{name}-alone"]
         parts += [_correlations(name, found), f"Commit `{found['commit']}`.\n"]
-    for part, head in (("gain", GAIN), ("own", OWN)):
+    for part, head in (("gain", GAIN), ("short", SHORT), ("own", OWN)):
         if part in result:
             parts += [head, _gain(result[part]), f"Commit `{result[part]['commit']}`.\n"]
     if "speed" in result:
