@@ -56,11 +56,12 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
             parts += [head, _gain(result[part]), f"Commit `{result[part]['commit']}`.\n"]
     if "speed" in result:
         found = result["speed"]
-        parts.append(f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n")
-        parts.append("| workers | trials a minute | seconds, three times |\n|---|---|---|")
+        parts += [f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n"]
+        parts += ["| workers | trials a minute | times the slowest | seconds, three times |\n|---|---|---|---|"]
         for workers, times in found["seconds"].items():
-            parts.append(f"| {workers} | {found['trials_a_minute'][workers]} | {', '.join(map(str, times))} |")
-        parts.append(f"\nTwo are {found['ratio']} times as fast. Commit `{found['commit']}`.\n")
+            rate, ratio = found["trials_a_minute"][workers], found["times_the_slowest"][workers]
+            parts.append(f"| {workers} | {rate} | {ratio} | {', '.join(map(str, times))} |")
+        parts.append(f"\nCommit `{found['commit']}`.\n")
     return "\n".join([*parts, f"`{result['command']}` on {result['machine']}.", ""])
 
 
