@@ -27,9 +27,9 @@ not count in the test error. The last row is what a search by `bound` ends with.
 """
 GAIN = """## A search of the digits against their preset
 
-Test error in percent, mean ± standard error over label seeds that the search has not seen. "The best in hindsight" is
-the finalist that makes the fewest errors on the training points: what a judge would choose that sees all their labels.
-The preset trains for 200 epochs, and so do trials.
+Test error in percent, mean ± standard error over label seeds that the search has not seen. A judge that sees all
+labels of the training points would choose "the fewest errors" of all trials, by the one training of each, or "the best
+in hindsight" of the finalists, by three. The preset trains for 200 epochs, and so do trials.
 """
 SHORT = """## The same by short trials
 
