@@ -49,8 +49,8 @@ def main() -> None:
         found = MEASURED[part](flags.jobs)
         path = RESULTS / "tuning.json"
         result = json.loads(path.read_text()) if path.exists() else {}
-        result |= {"command": "python -m benchmarks.tuning " + " ".join(MEASURED), "machine": machine()}
-        result[part] = found | {"commit": commit()}
+        result |= {"command": "python -m benchmarks.tuning " + " ".join(MEASURED)}
+        result[part] = found | {"commit": commit(), "machine": machine()}
         path.write_text(json.dumps(result, indent=1) + "\n")
         (RESULTS / "tuning.md").write_text(table(result, SEARCHES))
 

@@ -46,14 +46,14 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
     """The results as Markdown."""
     parts = [HEAD, FOLDS]
     for name in (name for name in datasets if name in result):
-        parts += [_correlations(name, result[name]), f"Commit `{result[name]['commit']}`.\n"]
+        parts += [_correlations(name, result[name]), _source(result[name])]
     parts.append(ALONE)
     for name in (name for name in datasets if f"{name}-alone" in result):
         found = result[f"{name}-alone"]
-        parts += [_correlations(name, found), f"Commit `{found['commit']}`.\n"]
+        parts += [_correlations(name, found), _source(found)]
     for part, head in (("gain", GAIN), ("short", SHORT), ("own", OWN)):
         if part in result:
-            parts += [head, _gain(result[part]), f"Commit `{result[part]['commit']}`.\n"]
+            parts += [head, _gain(result[part]), _source(result[part])]
     if "speed" in result:
         found = result["speed"]
         parts += [f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n"]
@@ -61,8 +61,12 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
         for workers, times in found["seconds"].items():
             rate, ratio = found["trials_a_minute"][workers], found["times_the_slowest"][workers]
             parts.append(f"| {workers} | {rate} | {ratio} | {', '.join(map(str, times))} |")
-        parts.append(f"\nCommit `{found['commit']}`.\n")
-    return "\n".join([*parts, f"`{result['command']}` on {result['machine']}.", ""])
+        parts.append("\n" + _source(found))
+    return "\n".join([*parts, f"`{result['command']}`.", ""])
+
+
+def _source(found: dict[str, Any]) -> str:
+    return f"Commit `{found['commit']}` on {found['machine']}.\n"
 
 
 def _gain(found: dict[str, Any]) -> str:
