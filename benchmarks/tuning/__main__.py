@@ -33,8 +33,8 @@ from tfadgm.provenance import commit, machine
 MEASURED: dict[str, Callable[[int], dict[str, Any]]] = {
     **{name: functools.partial(correlation, name) for name in SEARCHES},
     **{f"{name}-alone": functools.partial(alone, name) for name in SEARCHES},
-    "gain": functools.partial(gain, "gain", [], ["random"]),
-    "short": functools.partial(gain, "short", ["--epochs", "60"], ["random", "bayesian"]),
+    "gain": functools.partial(gain, "gain", ["--labels", "50"], ["random"]),
+    "short": functools.partial(gain, "short", SEARCHES["digits"], ["random", "bayesian"]),
     "own": own,
     "speed": lambda _: speed(),  # by itself
 }

@@ -22,20 +22,20 @@ OWN_TRIALS = 20
 FRESH = range(10, 20)  # label seeds; the search has seen 0
 
 
-def gain(name: str, epochs: list[str], algorithms: list[str], jobs: int) -> dict[str, Any]:
-    """The digits with 50 labels, by trials of as many epochs as the flags `epochs` say, or the preset.
+def gain(name: str, search: list[str], algorithms: list[str], jobs: int) -> dict[str, Any]:
+    """The digits with 50 labels, by searches with the flags `search`.
 
     Beside it stand what a judge would choose that sees all labels of the training points: the trial that makes the
     fewest errors on them, and the finalist that does, a mean of three trainings.
     """
-    flags = ["--dataset", "digits", "--labels", "50", *epochs, "--trials", str(TRIALS)]
+    flags = ["--dataset", "digits", *search, "--trials", str(TRIALS)]
     rivals, told = choices(name, flags, algorithms, jobs)
-    for algorithm, search in told.items():
+    for algorithm, found in told.items():
         folder = RUNS / name / algorithm
-        search |= hidden("digits", folder)
+        found |= hidden("digits", folder)
         configs = configs_of("digits", folder)
-        rivals[f"{algorithm}, the best in hindsight"] = configs[search["hindsight"]]
-        rivals[f"{algorithm}, the fewest errors"] = configs[search["fewest"]]
+        rivals[f"{algorithm}, the best in hindsight"] = configs[found["hindsight"]]
+        rivals[f"{algorithm}, the fewest errors"] = configs[found["fewest"]]
     return {"searches": told, **compared(name, rivals, jobs)}
 
 
