@@ -21,32 +21,37 @@ KINDS = {"1, one thread": (1, 1), "1, two threads": (1, 2), "2, one thread each"
 
 
 def speed() -> dict[str, Any]:
-    """Seconds from the command to the end of the last trial, for the same trials."""
-    seconds: dict[str, list[float]] = {name: [] for name in KINDS}
+    """Seconds from the command to the end of the last trial, for the same trials, and between the last two ends."""
+    ends: dict[str, list[list[float]]] = {name: [] for name in KINDS}
     for _ in range(REPEATS):
         for name, (workers, threads) in KINDS.items():
-            seconds[name].append(round(seconds_of_trials(workers, threads), 1))
+            ends[name].append(ends_of_trials(workers, threads))
+            print(name, ends[name][-1], flush=True)
+    seconds = {name: [times[-1] for times in group] for name, group in ends.items()}
+    last = {name: [times[-1] - times[-2] for times in group] for name, group in ends.items()}
     medians = {name: float(np.median(times)) for name, times in seconds.items()}
     return {
         "search": "python -m tuner " + " ".join(SPEED),
+        "ends": ends,
         "seconds": seconds,
+        "seconds_of_the_last": {name: round(float(np.median(times)), 1) for name, times in last.items()},
         "trials_a_minute": {name: round(60 * TRIALS / median, 2) for name, median in medians.items()},
         "times_the_slowest": {name: round(max(medians.values()) / median, 2) for name, median in medians.items()},
     }
 
 
-def seconds_of_trials(workers: int, threads: int) -> float:
+def ends_of_trials(workers: int, threads: int) -> list[float]:
+    """Seconds from the command to the end of each trial."""
     environment = os.environ | {f"TF_NUM_{kind}OP_THREADS": str(threads) for kind in ("INTRA", "INTER")}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tuner", *SPEED, "--workers", str(workers), "--directory", f"{folder}/search"]
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
-        ended = 0
+        ends: list[float] = []
         for line in process.stdout or ():
-            ended += line.startswith("Trial ")
-            if ended == TRIALS:
-                seconds = time.perf_counter() - started
+            ends += [round(time.perf_counter() - started, 1)] * line.startswith("Trial ")
+            if len(ends) == TRIALS:
                 process.terminate()  # what follows judges the finalists
                 process.communicate()
-                return seconds
-    raise RuntimeError(f"Expected {TRIALS} trials. Received {ended}")
+                return ends
+    raise RuntimeError(f"Expected {TRIALS} trials. Received {len(ends)}")

@@ -57,10 +57,12 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
     if "speed" in result:
         found = result["speed"]
         parts += [f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n"]
-        parts += ["| workers | trials a minute | times the slowest | seconds, three times |\n|---|---|---|---|"]
+        parts += ["| workers | trials a minute | times the slowest | seconds, three times | of which after the last trial but one |"]
+        parts += ["|---|---|---|---|---|"]
         for workers, times in found["seconds"].items():
             rate, ratio = found["trials_a_minute"][workers], found["times_the_slowest"][workers]
-            parts.append(f"| {workers} | {rate} | {ratio} | {', '.join(map(str, times))} |")
+            last = found["seconds_of_the_last"][workers]
+            parts.append(f"| {workers} | {rate} | {ratio} | {', '.join(map(str, times))} | {last} |")
         parts.append("\n" + _source(found))
     return "\n".join([*parts, f"`{result['command']}`.", ""])
 
