@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.seeds import RESULTS
 from tfadgm.config import Config
-from tfadgm.data.sources import digits
+from tfadgm.data.sources import Dataset, digits
 from tfadgm.data.split import choose_labels
 from tfadgm.provenance import commit, machine
 from tfadgm.training import train
@@ -53,7 +53,9 @@ def main() -> None:
     result |= {"command": "python -m benchmarks.choose", "machine": machine()}
     for name in arguments.variants:
         started = time.perf_counter()
-        errors = [round(unseen_error(seed, VARIANTS[name]), 2) for seed in arguments.seeds]
+        configs = [Config.for_dataset("digits", seed=seed, **VARIANTS[name]) for seed in arguments.seeds]
+        with TemporaryDirectory() as folder:
+            errors = [round(unseen_error(c, digits(), Path(folder) / str(c.seed)), 2) for c in configs]
         seconds = (time.perf_counter() - started) / len(errors)
         row = {"unseen_training_error": round(float(np.mean(errors)), 2), "by_seed": errors, "seconds": round(seconds)}
         row["commit"] = commit()
@@ -62,16 +64,13 @@ def main() -> None:
         path.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def unseen_error(seed: int, changes: dict[str, Any]) -> float:
+def unseen_error(config: Config, whole: Dataset, folder: Path, resume: bool = False) -> float:
     """Percent of the training points without a label that the last, averaged weights get wrong."""
-    config = Config.for_dataset("digits", seed=seed, **changes)
-    whole = digits()
     dataset = dataclasses.replace(whole, x_test=whole.x_test[:0], y_test=whole.y_test[:0])
-    indices = choose_labels(dataset.y, dataset.class_names, config.labels, seed)
+    indices = choose_labels(dataset.y, dataset.class_names, config.labels, config.seed)
     unseen = np.setdiff1d(np.arange(len(dataset.x)), indices)
     keras.backend.clear_session()
-    with TemporaryDirectory() as folder:
-        model, _ = train(config, dataset, indices, Path(folder))
+    model, _ = train(config, dataset, indices, folder, resume)
     predicted = model.predict(dataset.x[unseen], verbose=0).argmax(1)
     return 100 * float(np.mean(predicted != dataset.y[unseen]))
 

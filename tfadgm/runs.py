@@ -47,9 +47,7 @@ def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
     if config.model not in DENSITY:
         label_indices = choose_labels(dataset.y, dataset.class_names, config.labels, config.seed)
     check_likelihood(config, dataset)
-    if config.epochs is None:
-        steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
-        config = dataclasses.replace(config, epochs=max(25, -(-LEAST_STEPS // steps)))
+    config = with_epochs(config, len(dataset.x))
     print(_told(config, dataset, len(label_indices)), flush=True)
     existed = run_dir.exists()
     try:
@@ -72,6 +70,14 @@ def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
     write_history(run_dir / "metrics.csv", progress.history)
     write_text(run_dir / "report.json", json.dumps(report, indent=2) + "\n")
     return report
+
+
+def with_epochs(config: Config, points: int) -> Config:
+    """`config` with epochs, unless it gives them: 25, or as many as make LEAST_STEPS steps on so few `points`."""
+    if config.epochs is not None:
+        return config
+    steps = steps_per_epoch(points, config.unlabeled_batch)
+    return dataclasses.replace(config, epochs=max(25, -(-LEAST_STEPS // steps)))
 
 
 def read_config(path: Path) -> Config:

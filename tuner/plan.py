@@ -20,9 +20,8 @@ from tfadgm.config import DENSITY, Config
 from tfadgm.data.npz import checked_points
 from tfadgm.data.sources import Dataset, load_dataset
 from tfadgm.data.split import choose_labels
-from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError
-from tfadgm.runs import LEAST_STEPS, check_likelihood
+from tfadgm.runs import check_likelihood, with_epochs
 from tuner import space as spaces
 from tuner.objectives import BY_FOLDS, FOLDS, Judge, folds_of, with_labels_only
 from tuner.oracles import make_oracle
@@ -88,9 +87,7 @@ def make_plan(flags: argparse.Namespace) -> Plan:
     dataset = load_dataset(base.dataset, base.data_dir, base.seed)
     check_likelihood(base, dataset)
     labels = choose_labels(dataset.y, dataset.class_names, base.labels, base.seed)
-    if base.epochs is None:
-        steps = steps_per_epoch(len(dataset.x), base.unlabeled_batch)
-        base = dataclasses.replace(base, epochs=max(25, -(-LEAST_STEPS // steps)))
+    base = with_epochs(base, len(dataset.x))
     judge = Judge(base, with_labels_only(dataset, labels), labels, flags.objective, folds, _validation(flags, dataset))
     if flags.objective in BY_FOLDS:
         folds_of(dataset.y[labels], folds, 0)

@@ -8,6 +8,7 @@
     python -m benchmarks.tuning short         the same by trials of fewer epochs than the preset's
     python -m benchmarks.tuning own           the same of the digits as a user's own arrays, with the preset of such
     python -m benchmarks.tuning speed         digits: trials a minute with one worker and two; nothing beside it
+    python -m benchmarks.tuning ceiling       how many times the work of one training two at once do; nothing beside it
 
 Test labels enter this report only: the search itself sees the labels of its training. Searches and trainings are kept
 in runs/tuning/ and go on where they were stopped. Results go to results/tuning.json and results/tuning.md.
@@ -26,7 +27,7 @@ from benchmarks.seeds import RESULTS
 from benchmarks.tuning.gain import gain, own
 from benchmarks.tuning.objectives import alone, correlation
 from benchmarks.tuning.runs import SEARCHES
-from benchmarks.tuning.speed import speed
+from benchmarks.tuning.speed import ceiling, speed
 from benchmarks.tuning.tables import table
 from tfadgm.provenance import commit, machine
 
@@ -37,6 +38,7 @@ MEASURED: dict[str, Callable[[int], dict[str, Any]]] = {
     "short": functools.partial(gain, "short", SEARCHES["digits"], ["random", "bayesian"]),
     "own": own,
     "speed": lambda _: speed(),  # by itself
+    "ceiling": lambda _: ceiling(),
 }
 
 

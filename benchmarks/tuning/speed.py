@@ -1,4 +1,4 @@
-"""Trials a minute of a search of the digits, by the number of workers and of their threads."""
+"""Trials a minute of a search of the digits by workers and their threads, and what the machine would allow."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.seeds import ROOT
+from benchmarks.tuning.runs import trained
+from tfadgm.config import Config
 
 REPEATS, TRIALS = 3, 12
 SPEED = ["--labels", "50", "--epochs", "60", "--algorithm", "random", "--trials", str(TRIALS)]
@@ -38,6 +41,19 @@ def speed() -> dict[str, Any]:
         "trials_a_minute": {name: round(60 * TRIALS / median, 2) for name, median in medians.items()},
         "times_the_slowest": {name: round(max(medians.values()) / median, 2) for name, median in medians.items()},
     }
+
+
+def ceiling() -> dict[str, Any]:
+    """Seconds of a training on one thread, alone and beside another: what this machine grants the second of two."""
+    seconds: dict[str, list[float]] = {"alone": [], "two at once": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for repeat in range(REPEATS):
+            for jobs, times in enumerate(seconds.values(), 1):
+                config = Config.for_dataset("digits", epochs=60)
+                runs = [(Path(folder) / f"{repeat}-{jobs}-{job}", config) for job in range(jobs)]
+                times.append(round(float(np.mean([report["seconds"] for report in trained(runs, jobs)])), 1))
+    alone, together = (float(np.median(times)) for times in seconds.values())
+    return {"seconds": seconds, "times": round(2 * alone / together, 2)}
 
 
 def ends_of_trials(workers: int, threads: int) -> list[float]:

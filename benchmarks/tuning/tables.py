@@ -57,13 +57,21 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
     if "speed" in result:
         found = result["speed"]
         parts += [f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n"]
-        parts += ["| workers | trials a minute | times the slowest | seconds, three times | of which after the last trial but one |"]
+        parts += ["| workers | trials a minute | times the slowest | seconds, three times | the last trial alone |"]
         parts += ["|---|---|---|---|---|"]
         for workers, times in found["seconds"].items():
             rate, ratio = found["trials_a_minute"][workers], found["times_the_slowest"][workers]
             last = found["seconds_of_the_last"][workers]
             parts.append(f"| {workers} | {rate} | {ratio} | {', '.join(map(str, times))} | {last} |")
         parts.append("\n" + _source(found))
+    if "ceiling" in result:
+        found = result["ceiling"]
+        (_, alone), (_, together) = found["seconds"].items()
+        parts.append(
+            f"Two trainings at once, on a thread each and without a search, do {found['times']} times the work of one: "
+            f"60 epochs take {', '.join(map(str, alone))} seconds alone and {', '.join(map(str, together))} together.\n"
+        )
+        parts.append(_source(found))
     return "\n".join([*parts, f"`{result['command']}`.", ""])
 
 
