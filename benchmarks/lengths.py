@@ -25,7 +25,7 @@ from tfadgm.data.sources import Dataset, digits, draw_moons, likelihood_of, mnis
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.provenance import commit, machine
 
-STEPS = [1000, 2000, 4000, 8000]
+STEPS = [1000, 2000, 4000]
 SEEDS = range(3)  # of labels and weights
 
 
