@@ -12,7 +12,7 @@ from tfadgm.config import Config
 from tfadgm.data.sources import digits
 from tfadgm.data.split import choose_labels
 from tfadgm.errors import InputError, TrainingError
-from tfadgm.runs import resumed_config, run
+from tfadgm.runs import resumed_config, run, with_epochs
 from tfadgm.training import averaged_weights, build_model, train
 
 TINY = {
@@ -193,6 +193,14 @@ def test_averaged_weights_are_lent_and_given_back(dataset):
     with averaged_weights(model):
         assert_same([v.numpy() for v in model.trainable_variables], [average + 1 for average in averages])
     assert_same([v.numpy() for v in model.trainable_variables], own)
+
+
+@pytest.mark.parametrize(("points", "epochs"), [(150, 2000), (1257, 167), (60_000, 25)])
+def test_small_data_are_passed_over_more_often(points, epochs):
+    config = Config.for_dataset("mine.npz")
+    assert with_epochs(config, points) == dataclasses.replace(config, epochs=epochs)
+    given = dataclasses.replace(config, epochs=3)
+    assert with_epochs(given, points) == given
 
 
 def test_a_run_without_test_points_reports_none(tmp_path, monkeypatch):

@@ -76,7 +76,7 @@ class Config:
         0.0, "by how much a class may be larger or smaller than that at no cost; 0.2: by a fifth"
     )
     epochs: int | None = _flag(
-        None, "passes over the unlabeled points; by default 25, or as many as make 1000 steps on small data"
+        None, "passes over the unlabeled points; by default 25, or as many as make 2000 steps on small data"
     )
     labeled_batch: int = _flag(100, "labeled examples per step (at most all of them)")
     unlabeled_batch: int = _flag(100, "unlabeled examples per step (at most all of them)")

@@ -25,7 +25,7 @@ from tfadgm.training import train, write_history, write_text
 CONFIG = "config.json"
 RIVALS_POINTS = 20, 20_000  # scikit-learn's rivals need some neighbours, and are slow beyond this many points
 REPORT_SAMPLES = 100  # importance samples of the report; tfadgm.evaluation takes as many as one likes
-LEAST_STEPS = 1000  # of a run whose epochs are not given
+LEAST_STEPS = 2000  # of a run whose epochs are not given; results/lengths.md tells what more of them bring
 
 
 def run(config: Config, run_dir: Path, resume: bool = False) -> dict[str, Any]:
