@@ -77,7 +77,7 @@ def by_length(name: str, seed: int) -> list[float]:
     source, labels = OWN[name]
     data, config = source(), Config.for_dataset("own.npz", labels=labels, seed=seed)
     an_epoch = steps_per_epoch(len(data.x), config.unlabeled_batch)
-    errors = []
+    errors: list[float] = []
     with TemporaryDirectory() as folder:
         for steps in STEPS:
             longer = dataclasses.replace(config, epochs=-(-steps // an_epoch))
