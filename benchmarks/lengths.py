@@ -47,14 +47,15 @@ def images() -> Dataset:
     return arrays(data.x[:5000], data.y[:5000])
 
 
-# Data and how many labels of it are seen.
-OWN: dict[str, tuple[Callable[[], Dataset], int]] = {
-    "digits, levels": (lambda: arrays(digits().x, digits().y), 50),
-    "digits, shares": (lambda: arrays(digits().x / 16, digits().y), 50),
-    "wine": (lambda: bundled("wine"), 15),
-    "breast cancer": (lambda: bundled("breast_cancer"), 20),
-    "half-moons": (lambda: arrays(*draw_moons(1000, 0)), 10),
-    "5000 of MNIST": (images, 100),
+# Data, and what is given with them: how many labels are seen.
+OWN: dict[str, tuple[Callable[[], Dataset], dict[str, Any]]] = {
+    "digits, levels": (lambda: arrays(digits().x, digits().y), {"labels": 50}),
+    "digits, shares": (lambda: arrays(digits().x / 16, digits().y), {"labels": 50}),
+    "wine": (lambda: bundled("wine"), {"labels": 15}),
+    "wine, alpha 10": (lambda: bundled("wine"), {"labels": 15, "alpha": 10.0}),
+    "breast cancer": (lambda: bundled("breast_cancer"), {"labels": 20}),
+    "half-moons": (lambda: arrays(*draw_moons(1000, 0)), {"labels": 10}),
+    "5000 of MNIST": (images, {"labels": 100}),
 }
 
 
@@ -66,7 +67,7 @@ def main() -> None:
         path = RESULTS / "lengths.json"
         result = json.loads(path.read_text()) if path.exists() else {"rows": {}}
         result |= {"command": "python -m benchmarks.lengths", "machine": machine(), "steps": STEPS}
-        row = {"points": len(OWN[name][0]().x), "labels": OWN[name][1], "unseen_training_error": errors}
+        row = {"points": len(OWN[name][0]().x), "labels": OWN[name][1]["labels"], "unseen_training_error": errors}
         result["rows"][name] = row | {"commit": commit()}
         path.write_text(json.dumps(result, indent=1) + "\n")
         (RESULTS / "lengths.md").write_text(table(result))
@@ -74,8 +75,8 @@ def main() -> None:
 
 def by_length(name: str, seed: int) -> list[float]:
     """Percent of the points without a label that runs of `STEPS` get wrong."""
-    source, labels = OWN[name]
-    data, config = source(), Config.for_dataset("own.npz", labels=labels, seed=seed)
+    source, given = OWN[name]
+    data, config = source(), Config.for_dataset("own.npz", seed=seed, **given)
     an_epoch = steps_per_epoch(len(data.x), config.unlabeled_batch)
     errors: list[float] = []
     with TemporaryDirectory() as folder:
