@@ -91,8 +91,9 @@ def table(result: dict[str, Any]) -> str:
     """The results as Markdown."""
     lines = [
         "# How long to train on arrays of one's own\n",
-        "Percent of the training points without a label that the preset of .npz files gets wrong, mean over label",
-        "seeds, by the number of steps of 100 examples.\n",
+        "Percent of the training points without a label that the preset of .npz files gets wrong, mean over "
+        f"{len(SEEDS)} label",
+        "seeds, by the number of steps of up to 100 labeled and 100 unlabeled examples.\n",
         "| data | points | labels | " + " | ".join(f"{steps} steps" for steps in result["steps"]) + " | commit |",
         "|---" * (len(result["steps"]) + 4) + "|",
     ]

@@ -24,20 +24,16 @@ KINDS = {"1, one thread": (1, 1), "1, two threads": (1, 2), "2, one thread each"
 
 
 def speed() -> dict[str, Any]:
-    """Seconds from the command to the end of the last trial, for the same trials, and between the last two ends."""
+    """Seconds from the command to the end of each trial, for the same trials."""
     ends: dict[str, list[list[float]]] = {name: [] for name in KINDS}
     for _ in range(REPEATS):
         for name, (workers, threads) in KINDS.items():
             ends[name].append(ends_of_trials(workers, threads))
             print(name, ends[name][-1], flush=True)
-    seconds = {name: [times[-1] for times in group] for name, group in ends.items()}
-    last = {name: [times[-1] - times[-2] for times in group] for name, group in ends.items()}
-    medians = {name: float(np.median(times)) for name, times in seconds.items()}
+    medians = {name: float(np.median([times[-1] for times in group])) for name, group in ends.items()}
     return {
         "search": "python -m tuner " + " ".join(SPEED),
         "ends": ends,
-        "seconds": seconds,
-        "seconds_of_the_last": {name: round(float(np.median(times)), 1) for name, times in last.items()},
         "trials_a_minute": {name: round(60 * TRIALS / median, 2) for name, median in medians.items()},
         "times_the_slowest": {name: round(max(medians.values()) / median, 2) for name, median in medians.items()},
     }

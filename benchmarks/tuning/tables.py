@@ -59,10 +59,11 @@ def table(result: dict[str, Any], datasets: Iterable[str]) -> str:
         parts += [f"## Trials a minute\n\n`{found['search']} --workers N`, from the command to the last trial.\n"]
         parts += ["| workers | trials a minute | times the slowest | seconds, three times | the last trial alone |"]
         parts += ["|---|---|---|---|---|"]
-        for workers, times in found["seconds"].items():
+        for workers, ends in found["ends"].items():
             rate, ratio = found["trials_a_minute"][workers], found["times_the_slowest"][workers]
-            last = found["seconds_of_the_last"][workers]
-            parts.append(f"| {workers} | {rate} | {ratio} | {', '.join(map(str, times))} | {last} |")
+            seconds = ", ".join(str(times[-1]) for times in ends)
+            last = np.median([times[-1] - times[-2] for times in ends])
+            parts.append(f"| {workers} | {rate} | {ratio} | {seconds} | {last:.1f} |")
         parts.append("\n" + _source(found))
     if "ceiling" in result:
         found = result["ceiling"]
