@@ -20,6 +20,7 @@ from tfadgm.sweep import GENERATOR
 
 STEPS = 10_000  # of a fit
 SPREAD, START = 6.0, -3.0  # at first, q(z|a) is narrow around means that a throws far apart
+MEANS = 2.0  # deviation of the mean at which one Gaussian starts; at 0, U1 would keep it by symmetry
 BOX = 4.0  # U2 to U4 do not decay along z_1; beyond this a wall rises
 WALL = 10.0
 GRID = np.linspace(-6, 6, 1201)
@@ -45,7 +46,7 @@ def _w3(z: tf.Tensor) -> tf.Tensor:
 
 
 def _wall(z: tf.Tensor) -> tf.Tensor:
-    return WALL * tf.reduce_sum(tf.square(tf.nn.relu(tf.abs(z) - BOX)), -1)
+    return WALL * tf.square(tf.nn.relu(tf.abs(z[..., 0]) - BOX))
 
 
 def u1(z: tf.Tensor) -> tf.Tensor:
@@ -140,6 +141,8 @@ class Fit(keras.Model):
             bias.assign([0, 0, START, START])
             self.p_a_z = Gaussian(auxiliary_units, input_units=[2], hidden_units=hidden, batch_norm=False)
             self.p_a_z.build()
+        else:
+            self.q_z_a.projections[0].bias.assign(keras.random.normal([4]) * [MEANS, MEANS, 0, 0])
         self.built = True
         self.jit_compile = True
 
@@ -183,11 +186,14 @@ class Fit(keras.Model):
 
 
 def fits(name: str, auxiliary_units: int, seeds: Iterable[int], steps: int = STEPS) -> Iterator[Fit]:
-    """A fit of the energy `name` by every seed, after `steps` steps, the first half of which raise its weight to 1.
+    """A fit of the energy `name` by every seed, after `steps` steps.
+
+    With an auxiliary variable the first half of them raise the weight of the energy to 1. One Gaussian has that weight
+    from the start: spread out by a smaller one, it would stay between modes, where its bound is lower than on either.
 
     They are one model, compiled once: look at each before the next.
     """
-    model = Fit(ENERGIES[name], auxiliary_units=auxiliary_units, warm_up=steps // 2)
+    model = Fit(ENERGIES[name], auxiliary_units=auxiliary_units, warm_up=steps // 2 if auxiliary_units else 0)
     schedule = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     model.compile(optimizer=keras.optimizers.Adam(schedule), steps_per_execution=100)
     for seed in seeds:

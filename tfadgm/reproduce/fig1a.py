@@ -23,6 +23,7 @@ from tfadgm.training import write_text
 AUXILIARY_UNITS = 4
 POINTS = 100_000  # of q, for a bound
 KEPT = 5_000  # for shares and the picture
+LOWEST = {"U4": -5.5}  # z_2 that is drawn
 TITLES = {"auxiliary": "with an auxiliary variable", "mean_field": "one Gaussian"}
 
 
@@ -105,9 +106,11 @@ def _draw(pictures: dict[tuple[str, str], np.ndarray], result: dict[str, Any]) -
             told, z = result["energies"][name][kind], pictures[name, kind]
             axes[row, column].scatter(z[:, 0], z[:, 1], s=0.5, color="#0072b2", alpha=0.4, rasterized=True)
             axes[row, column].set_title(_words(told), fontsize=8)
-    for axis in axes.flat:
-        axis.set(xlim=(-BOX, BOX), ylim=(-BOX, BOX), xticks=(-3, 0, 3), yticks=(-3, 0, 3), aspect="equal")
-    for row, text in enumerate(("exp(-U) / Z", *TITLES.values())):
+        lowest = LOWEST.get(name, -BOX)
+        for axis in axes[:, column]:
+            axis.set(xlim=(-BOX, BOX), ylim=(lowest, lowest + 2 * BOX), xticks=(-3, 0, 3), yticks=(-3, 0, 3))
+            axis.set_aspect("equal")
+    for row, text in enumerate(("exp(-U)", *TITLES.values())):
         axes[row, 0].set_ylabel(f"{text}\n$z_2$")
     for axis in axes[-1]:
         axis.set_xlabel("$z_1$")
