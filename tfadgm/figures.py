@@ -107,7 +107,7 @@ def draw_samples(model: SemiSupervisedModel, dataset: Dataset) -> None:
     samples = model.generate(labels, (0, 1)).numpy()
     shape = samples.shape[1:]
     if _are_images(shape):
-        _image_grid(samples, dataset, dataset.class_names)
+        _image_grid(samples, dataset, dataset.class_names[:classes])
     elif shape == (2,):
         _scatter(samples, labels, dataset)
     else:
@@ -122,14 +122,18 @@ def draw_density_samples(model: DensityModel, dataset: Dataset) -> None:
     elif samples.shape[1:] == (2,):
         _scatter(samples, np.zeros(len(samples), int), dataclasses.replace(dataset, class_names=("samples",)))
     else:
-        _profiles(
-            samples.reshape(SAMPLES_PER_CLASS, SAMPLES_PER_CLASS, -1), dataclasses.replace(dataset, class_names=())
-        )
+        rows = samples.reshape(SAMPLES_PER_CLASS, SAMPLES_PER_CLASS, -1)
+        _profiles(rows, dataclasses.replace(dataset, class_names=("",) * len(rows)))
 
 
 def draw_reconstructions(model: DensityModel, dataset: Dataset) -> None:
-    """Test images, or training images where there are none, above what becomes of them through z."""
-    x = (dataset.x_test if len(dataset.x_test) else dataset.x)[: 5 * SAMPLES_PER_CLASS]
+    """Test images, or training images where there are none, above what becomes of them through z.
+
+    Where there are too few to fill a row, they come again.
+    """
+    x = dataset.x_test if len(dataset.x_test) else dataset.x
+    rows = min(5, -(-len(x) // SAMPLES_PER_CLASS))
+    x = x[np.arange(rows * SAMPLES_PER_CLASS) % len(x)]
     pairs = [
         part
         for first in range(0, len(x), SAMPLES_PER_CLASS)
@@ -138,7 +142,7 @@ def draw_reconstructions(model: DensityModel, dataset: Dataset) -> None:
             model.predict(x[first : first + SAMPLES_PER_CLASS], verbose=0),
         )
     ]
-    _image_grid(np.concatenate(pairs), dataset, ("x", "mean") * 5)
+    _image_grid(np.concatenate(pairs), dataset, ("x", "mean") * rows)
 
 
 def _are_images(shape: tuple[int, ...]) -> bool:
@@ -158,7 +162,7 @@ def _image_grid(samples: np.ndarray, dataset: Dataset, names: tuple[str, ...] = 
     for axis, image in zip(axes.flat, images, strict=True):
         axis.imshow(image, cmap="gray_r" if channels == 1 else "gray", vmin=0, vmax=1)
         axis.set(xticks=[], yticks=[])
-    for axis, name in zip(axes[:, 0], names, strict=False):
+    for axis, name in zip(axes[:, 0], names or ("",) * rows, strict=True):
         axis.set_ylabel(name, rotation=0, ha="right", va="center")
     figure.subplots_adjust(left=0.12, right=0.99, bottom=0.01, top=0.99, wspace=0.05, hspace=0.05)
 
@@ -179,7 +183,7 @@ def _profiles(samples: np.ndarray, dataset: Dataset) -> None:
     _figure, axes = plt.subplots(
         rows, 1, figsize=(7, 1.1 * rows + 0.8), sharex=True, squeeze=False, layout="constrained"
     )
-    for axis, group, name in zip(axes[:, 0], samples, dataset.class_names, strict=False):
+    for axis, group, name in zip(axes[:, 0], samples, dataset.class_names[:rows], strict=True):
         axis.plot(group.T, color=COLOURS[0], alpha=0.5, linewidth=0.8)
         axis.set_ylabel(name, rotation=0, ha="right", va="center")
     axes[-1, 0].set_xlabel("feature")
