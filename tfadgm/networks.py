@@ -75,6 +75,7 @@ class Conditional(keras.layers.Layer):
         super().__init__(**kwargs)
         self.output_units, self.input_units = output_units, tuple(input_units)
         widths = [*hidden_units, self.parameters * output_units]
+        self.hidden_width = widths[-2:][0]  # of what `hidden` gives
         hidden_bias = not batch_norm  # batch normalisation subtracts a bias
         self.projections = [
             keras.layers.Dense(
@@ -103,16 +104,26 @@ class Conditional(keras.layers.Layer):
 
     def call(self, *inputs: tf.Tensor, statistics: Statistics = "average") -> tf.Tensor:
         """[*leading, parameters * output_units]; the leading axes are those of the inputs, broadcast."""
+        return self.head(self.hidden(*inputs, statistics=statistics))
+
+    def hidden(self, *inputs: tf.Tensor, statistics: Statistics = "average") -> tf.Tensor:
+        """The last hidden layer, [*leading, units]; of a linear model, what `call` gives."""
         projected = [_rows(layer, x) for layer, x in zip(self.projections, inputs, strict=True)]
         projected.sort(key=lambda term: term.shape.rank)  # small sums first
         h = sum(projected[1:], projected[0])
         leading = tf.shape(h)[:-1]
         h = tf.reshape(h, [-1, h.shape[-1]])  # [rows, units]
-        for index, layer in enumerate(self.layers):
+        for index in range(len(self.layers)):
+            if index:
+                h = self.layers[index - 1](h)
             if self.norms:
                 h = self.norms[index](h, statistics=statistics)
-            h = layer(tf.nn.relu(h))
+            h = tf.nn.relu(h)
         return tf.reshape(h, tf.concat([leading, [h.shape[-1]]], 0))
+
+    def head(self, hidden: tf.Tensor) -> tf.Tensor:
+        """[*leading, parameters * output_units] by the last hidden layer."""
+        return _rows(self.layers[-1], hidden) if self.layers else hidden
 
     def distribution(self, *inputs: tf.Tensor, statistics: Statistics = "average") -> tfd.Distribution:
         """The distribution of the output given `inputs`, one event of shape [output_units] per leading index."""
@@ -125,7 +136,12 @@ class Gaussian(Conditional):
     parameters = 2
 
     def distribution(self, *inputs: tf.Tensor, statistics: Statistics = "average") -> tfd.Distribution:
-        mean, raw = tf.split(self(*inputs, statistics=statistics), 2, axis=-1)
+        return self.of(self(*inputs, statistics=statistics))
+
+    @staticmethod
+    def of(parameters: tf.Tensor) -> tfd.Distribution:
+        """The distribution whose mean and unbounded log variance are `parameters`, side by side."""
+        mean, raw = tf.split(parameters, 2, axis=-1)
         log_variance = LOG_VARIANCE_BOUND * tf.tanh(raw / LOG_VARIANCE_BOUND)
         return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
 

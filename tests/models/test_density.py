@@ -85,14 +85,23 @@ def nf_vae_log_weight(model, x, samples):
     return model.p_x_z.distribution(z).log_prob(x) + prior(z) - log_q
 
 
+def ladder(model, x):
+    """Mean and deviation of what every d_l says; all layers rectified and normalised but the last of each network."""
+    d = x.numpy()
+    for network in model.n_z_d:
+        for dense, norm in zip([network.projections[0], *network.layers[:-1]], network.norms, strict=True):
+            d = (d @ dense.kernel.numpy() - norm.mean.numpy()) / np.sqrt(norm.variance.numpy() + norm.epsilon)
+            d = np.maximum(0, norm.gamma.numpy() * d + norm.beta.numpy())
+        mean, raw = np.split(d @ network.layers[-1].kernel.numpy() + network.layers[-1].bias.numpy(), 2, axis=1)
+        yield mean, np.exp(4 * np.tanh(raw / 8))
+
+
 def lvae_log_weight(model, x, samples):
-    d = [model.d[0](x)]
-    d += [model.d[1](d[0])] if model.stochastic_layers == 2 else []
-    q = model.n_z_d[-1].distribution(d[-1])
+    *lower, q = [tfd.MultivariateNormalDiag(*part) for part in ladder(model, x)]
     z = [q.sample(samples, seed=[0, 1])]
     log_q = q.log_prob(z[0])
     if model.stochastic_layers == 2:
-        said, p = model.n_z_d[0].distribution(d[0]), model.p_z[0].distribution(z[0])
+        (said,), p = lower, model.p_z[0].distribution(z[0])
         precision = 1 / said.variance() + 1 / p.variance()
         mean = (said.mean() / said.variance() + p.mean() / p.variance()) / precision
         q = tfd.MultivariateNormalDiag(mean, precision**-0.5)

@@ -18,7 +18,13 @@ def test_a_merge_is_the_product_of_two_gaussians():
 
 
 def test_the_ladder_narrows():
-    model = LVAE((2, 3), hidden_units=(16, 12), stochastic_layers=3)
-    assert [network.projections[0].units for network in model.d] == [16, 8, 4]
-    assert [network.output_units for network in model.d] == [12, 6, 3]
+    model = LVAE((2, 3), hidden_units=(16, 12), latent_units=12, stochastic_layers=3)
+    shapes = [[tuple(layer.kernel.shape) for layer in (*n.projections, *n.layers)] for n in model.n_z_d]
+    assert shapes == [[(6, 16), (16, 12), (12, 24)], [(12, 8), (8, 6), (6, 12)], [(6, 4), (4, 3), (3, 6)]]
     assert [network.projections[0].units for network in model.p_z] == [8, 4]
+
+
+def test_a_ladder_of_linear_models(x):
+    model = LVAE((2, 3), hidden_units=(), latent_units=4, stochastic_layers=2, likelihood="bernoulli")
+    assert [network.projections[0].kernel.shape for network in model.n_z_d] == [(6, 8), (8, 4)]
+    assert np.isfinite(model.bound(x)).all()

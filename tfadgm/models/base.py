@@ -127,7 +127,7 @@ class GenerativeModel(keras.Model):
 
     def gaussian(
         self, units: int, *input_units: int, layer: int = 0, hidden_units: Sequence[int] | None = None
-    ) -> Conditional:
+    ) -> Gaussian:
         """A network for a Gaussian variable of `units` given inputs of `input_units`, in a layer of the model.
 
         `hidden_units` replace those of the model.

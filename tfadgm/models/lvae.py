@@ -10,7 +10,6 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfadgm.models.density import DensityModel
-from tfadgm.networks import Deterministic, Gaussian
 from tfadgm.sweep import Draws
 
 
@@ -30,21 +29,19 @@ class LVAE(DensityModel):
 
     def __init__(self, feature_shape: Sequence[int], **options: Any) -> None:
         super().__init__(feature_shape, **options)
-        width, below = self.hidden_units[-1] if self.hidden_units else self.scaling.units, self.scaling.units
-        self.d, self.n_z_d = [], []
+        below = self.scaling.units
+        self.n_z_d = []  # what d_l says of z_l; d_l is the last hidden layer, and the input of the next network
         for layer, own in enumerate(self.layer_units):
-            units = max(1, width // self.narrowing**layer)
-            self.d.append(Deterministic(units, **self._network([below], layer)))
-            self.n_z_d.append(Gaussian(own, input_units=[units], hidden_units=()))
-            below = units
+            self.n_z_d.append(self.gaussian(own, below, layer=layer))
+            below = self.n_z_d[-1].hidden_width
         self.build()
 
     def upward(self, x: tf.Tensor, draw: Draws) -> list[tfd.Distribution]:
         """What d_1, ..., d_L say of z_1, ..., z_L, [B] each."""
         found, d = [], x
-        for network, head in zip(self.d, self.n_z_d, strict=True):
-            d = network(d, statistics=draw.statistics)
-            found.append(head.distribution(d, statistics=draw.statistics))
+        for network in self.n_z_d:
+            d = network.hidden(d, statistics=draw.statistics)
+            found.append(network.of(network.head(d)))
         return found
 
     def log_weights(self, x: tf.Tensor, draw: Draws) -> tf.Tensor:
