@@ -1,4 +1,7 @@
-"""Trains a classifier from a few labels and many unlabeled examples: python train.py --help."""
+"""Trains a classifier from a few labels and many unlabeled examples, or a model of the examples alone.
+
+python train.py --help
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tfadgm.cli import Parser, exit_status
-from tfadgm.config import PRESETS, RECIPES, UNITS, Config
+from tfadgm.config import DENSITY, PRESETS, RECIPES, UNITS, Config
+from tfadgm.errors import InputError
 from tfadgm.runs import format_report, read_config, resumed_config, run
 
 
@@ -19,6 +23,8 @@ def main() -> None:
     run_dir, resume, recipe, path = (flags.pop(name) for name in ("run_dir", "resume", "recipe", "config"))
     flags = RECIPES.get(recipe, {}) | flags
     config = dataclasses.replace(read_config(Path(path)), **flags) if path else Config.for_dataset(**flags)
+    if recipe and config.model in DENSITY:
+        raise InputError(f"Expected --recipe {recipe} with a classifier. Received: {config.model}: leave it out")
     run_dir = run_dir or f"runs/{config.name}"
     if resume:
         config = resumed_config(Path(run_dir), flags)

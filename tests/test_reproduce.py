@@ -91,6 +91,7 @@ def test_the_table_is_made_a_row_at_a_time(tmp_path, few_digits, monkeypatch):
     with pytest.raises(InputError, match="Expected the run of .*epochs=3"):
         table2.reproduce(tmp_path, ["vae"], **{**TINY, "epochs": 3})
     assert f"| AVAE | 2 | 1 | 2 | {row['minutes']} |" in (tmp_path / "table2.md").read_text()
+    assert table2.reproduce(tmp_path, [], **{**tiny, "latent_units": 3})["rows"] == {}  # those are of another choice
 
 
 def test_a_run_of_something_else_is_refused(tmp_path):

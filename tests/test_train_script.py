@@ -185,6 +185,7 @@ def broken_rows(value: float) -> np.ndarray:
 BAD: dict[str, tuple[Callable[[Path], list], str]] = {
     "unknown flag": (lambda _: ["--colour", "red"], "unrecognized arguments: --colour red"),
     "unknown model": (lambda _: ["--model", "gan"], "Expected model to be one of adgm, sdgm, m2"),
+    "recipe of a classifier": (lambda _: ["--model", "avae", "--recipe", "paper"], "Expected --recipe paper with a"),
     "unknown data": (lambda _: ["--dataset", "cifar"], "Expected dataset to be one of digits, moons, mnist"),
     "absent file": (lambda folder: ["--dataset", folder / "no.npz"], "Expected an existing .npz file"),
     "no number": (lambda _: ["--epochs", "many"], "invalid int value: 'many'"),

@@ -18,9 +18,10 @@ from tfadgm.cli import Parser, exit_status
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
 from tfadgm.errors import InputError
-from tfadgm.likelihood import MEMORY, drawn, log_likelihood, preparation, summary
+from tfadgm.likelihood import drawn, log_likelihood, preparation, summary
 from tfadgm.models import DensityModel, Model, SemiSupervisedModel
 
+MEMORY = 2048  # MiB that an estimate may take, by default
 BOUND_POINTS = 1000  # training points by which the tuner judges a bound
 REPORTED = 1000  # points between two lines of an estimate that no terminal shows
 WATCHED_POINTS, WATCHED_SAMPLES = 500, 50  # of the estimate of log p(x) that training watches
@@ -99,7 +100,7 @@ def main() -> None:
 
 
 def estimate(
-    run_dir: Path, samples: int, points: int | None = None, *, memory: int = MEMORY, seed: int = 0
+    run_dir: Path, samples: int, points: int | None = None, *, memory: int | None = MEMORY, seed: int = 0
 ) -> dict[str, Any]:
     """Estimates log p(x) of test points of a run; its folder keeps every point's (.npz) and what is returned (.json).
 
@@ -109,7 +110,7 @@ def estimate(
         run_dir: a finished run.
         samples: importance samples of a point.
         points: how many points, the first ones; by default all.
-        memory: MiB that the process may take.
+        memory: MiB that the process may take, or None.
         seed: of the samples.
     """
     model, x = _finished(run_dir)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,9 @@ from tfadgm.sweep import Draws
 
 BLOCK = 100  # examples at a time
 MOST_ROWS = 5000  # samples of all examples of a block at a time; more do not go faster
-MEMORY = 2048  # MiB, by default
-BASE_MEMORY = 900  # MiB that TensorFlow, MNIST and the weights take
-TENSORS = 12  # of the widest layer's size that are alive at a time
+COMPILING = 200  # MiB that XLA takes
+TENSOR_MEMORY = 1024  # MiB for tensors where nobody sets a bound
+TENSORS = 12  # of the widest layer's size that are alive at a time, at most
 DRAWN = "training: drawn afresh every step; test: one seeded draw"
 
 
@@ -29,7 +32,7 @@ def log_likelihood(
     x: np.ndarray,
     samples: int,
     *,
-    memory: int | None = MEMORY,
+    memory: int | None = None,
     seed: int = 0,
     path: Path | None = None,
     progress: Callable[[int], None] = lambda done: None,
@@ -38,21 +41,21 @@ def log_likelihood(
 
     Args:
         samples: S, importance samples of a point.
-        memory: MiB that the process may take; None for MEMORY, or more where that is too little for such points.
-        seed: of the samples. It, S and `memory` decide the numbers.
-        path: an .npz file that keeps what is done; an estimate that was stopped goes on there.
+        memory: MiB that the process may take, what it has taken included; None for no such bound.
+        seed: of the samples. It, S and how many of them fit in the memory at a time decide the numbers.
+        path: an .npz file that keeps what is done; an estimate that was stopped goes on there, as many at a time.
         progress: called with the number of points done.
 
     Raises:
-        InputError: if `path` holds another estimate, or cannot be written.
+        InputError: if `path` holds another estimate, or cannot be written, or the memory is too little.
     """
-    chunk = _chunk(model, samples, memory, x.nbytes // 2**20)
-    told: dict[str, Any] = {"samples": samples, "chunk": chunk, "seed": seed}
+    chunk = _chunk(model, samples, memory)
+    told: dict[str, Any] = {"samples": samples, "memory": memory or 0, "seed": seed}
     if path is not None:
         told |= {"points": _sha256(x), "weights": _sha256(*(weight.numpy() for weight in model.weights))}
     done = {"log_p": np.zeros(0), "effective_samples": np.zeros(0)}
     if path is not None and path.exists():
-        done = _read(path, told)
+        done, chunk = _read(path, told)
     block = min(BLOCK, len(x))
     accumulate = tf.function(_accumulate, jit_compile=True, reduce_retracing=True)
     for first in range(len(done["log_p"]), len(x), block):
@@ -67,7 +70,7 @@ def log_likelihood(
         done["log_p"] = np.append(done["log_p"], log_sum - np.log(samples))
         done["effective_samples"] = np.append(done["effective_samples"], np.exp(2 * log_sum - log_squares))
         if path is not None:
-            _write(path, {**done, **told})
+            _write(path, {**done, **told, "chunk": chunk})
         progress(len(done["log_p"]))
     return done
 
@@ -82,17 +85,22 @@ def _accumulate(
     return total, tf.reduce_logsumexp(tf.concat([2 * weights, square[None]], 0), 0)
 
 
-def _chunk(model: Model, samples: int, memory: int | None, points: int) -> int:
-    """Samples of a block at a time, so that the process stays within `memory` MiB, `points` of which hold points."""
-    widest = max(weight.shape[-1] for weight in model.trainable_variables)
-    free = (MEMORY if memory is None else memory) - points
-    rows = int((free - BASE_MEMORY) * 2**20 / (4 * TENSORS * widest))
+def _chunk(model: Model, samples: int, memory: int | None) -> int:
+    """Samples of a block at a time, so that the process stays within `memory` MiB."""
+    of_a_row = 4 * TENSORS * max(weight.shape[-1] for weight in model.trainable_variables) / 2**20
+    taken = _taken() + COMPILING
+    rows = int((TENSOR_MEMORY if memory is None else memory - taken) / of_a_row)
     if rows < BLOCK and memory is not None:
         raise InputError(
-            f"Expected at least {BASE_MEMORY + 1 + 4 * TENSORS * widest * BLOCK // 2**20} MiB of memory beside the "
-            f"points. Received: {free}"
+            f"Expected a memory of at least {math.ceil(taken + BLOCK * of_a_row)} MiB for this model and its data. "
+            f"Received: {memory}"
         )
     return max(1, min(samples, min(rows, MOST_ROWS) // BLOCK))
+
+
+def _taken() -> int:
+    """MiB that the process has taken at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _sha256(*arrays: np.ndarray) -> str:
@@ -102,7 +110,7 @@ def _sha256(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path, told: dict[str, Any]) -> dict[str, np.ndarray]:
+def _read(path: Path, told: dict[str, Any]) -> tuple[dict[str, np.ndarray], int]:
     try:
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
@@ -111,10 +119,10 @@ def _read(path: Path, told: dict[str, Any]) -> dict[str, np.ndarray]:
         raise InputError(f"Expected an estimate to go on with in {path}. Received: {error}: delete it") from error
     if other:
         raise InputError(
-            f"Expected {path} to be of the same estimate. Received one that differs in {', '.join(other)} (chunk comes "
-            "from the memory): delete it"
+            f"Expected {path} to be of the same estimate. Received one that differs in {', '.join(other)}: ask for "
+            "the same, or delete it"
         )
-    return {name: found[name] for name in ("log_p", "effective_samples")}
+    return {name: found[name] for name in ("log_p", "effective_samples")}, int(found["chunk"])
 
 
 def _write(path: Path, arrays: dict[str, Any]) -> None:
@@ -150,11 +158,15 @@ def drawn(model: Model, x: np.ndarray) -> np.ndarray:
     return counts * (scale / model.draws)
 
 
-def preparation(model: Model) -> dict[str, str | None]:
-    """What an estimate is of, to be told beside it."""
+def preparation(model: Model) -> dict[str, Any]:
+    """What an estimate is of, to be told beside it.
+
+    Of intensities that a Bernoulli likelihood takes as they are, it is a score and no density of them.
+    """
     of = "binary draws" if model.binarize else "intensities"
     return {
         "likelihood": model.likelihood,
+        "draws": model.draws if model.likelihood == "bernoulli" else None,
         "binarization": DRAWN if model.binarize else None,
         "dequantization": DRAWN if model.dequantize else None,
         "nats_of": "scaled features" if model.likelihood == "gaussian" else of,

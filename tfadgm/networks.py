@@ -75,7 +75,7 @@ class Conditional(keras.layers.Layer):
         super().__init__(**kwargs)
         self.output_units, self.input_units = output_units, tuple(input_units)
         widths = [*hidden_units, self.parameters * output_units]
-        self.hidden_width = widths[-2:][0]  # of what `hidden` gives
+        self.hidden_width = hidden_units[-1] if hidden_units else widths[-1]  # of what `hidden` gives
         hidden_bias = not batch_norm  # batch normalisation subtracts a bias
         self.projections = [
             keras.layers.Dense(

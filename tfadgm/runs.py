@@ -143,7 +143,7 @@ def _density_report(dataset: Dataset, model: DensityModel) -> dict[str, Any]:
     }
     if len(dataset.x_test):
         x = drawn(model, dataset.x_test)
-        found = summary(log_likelihood(model, x, REPORT_SAMPLES, memory=None))
+        found = summary(log_likelihood(model, x, REPORT_SAMPLES))
         bound = model.log_likelihood_bound(x, importance_samples=model.importance_samples)
         told["test_bound"] = float(bound.mean())
         told["test_log_likelihood"] = found["log_likelihood"]

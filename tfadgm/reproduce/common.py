@@ -18,6 +18,7 @@ from tfadgm.checkpoint import writing
 from tfadgm.config import Config
 from tfadgm.data.sources import Dataset, load_dataset
 from tfadgm.errors import InputError
+from tfadgm.provenance import commit, machine
 from tfadgm.runs import read_config, run
 from tfadgm.training import write_text
 
@@ -42,13 +43,16 @@ def trained(config: Config, run_dir: Path) -> tuple[Any, Dataset, dict[str, Any]
     return model, load_dataset(kept.dataset, kept.data_dir, kept.seed), report
 
 
-def save(output: Path, name: str, numbers: dict[str, Any]) -> None:
-    """The current figure as NAME.png and NAME.pdf, and the numbers behind it as NAME.json."""
-    write_text(output / f"{name}.json", json.dumps(numbers, indent=1) + "\n")
+def save(output: Path, name: str, numbers: dict[str, Any]) -> dict[str, Any]:
+    """The current figure as NAME.png and NAME.pdf, and the numbers behind it, with their origin, as NAME.json."""
+    command = f"python -m tfadgm.reproduce {name.replace('fig1bd', 'fig1b-d')}"
+    told = {"command": command, "machine": machine(), "commit": commit(), **numbers}
+    write_text(output / f"{name}.json", json.dumps(told, indent=1) + "\n")
     with writing(output):
         for ending in ("png", "pdf"):
             plt.savefig(output / f"{name}.{ending}", dpi=200)
     plt.close("all")
+    return told
 
 
 def principal_components(points: np.ndarray) -> tuple[np.ndarray, list[float]]:

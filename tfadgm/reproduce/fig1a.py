@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfadgm.potentials import BOX, ENERGIES, GRID, SIDES, STEPS, Fit, fits, grid, in_modes, log_normaliser, mode_shares
-from tfadgm.provenance import commit, machine
+from tfadgm.provenance import commit
 from tfadgm.reproduce.common import save
 from tfadgm.training import write_text
 
@@ -32,9 +32,7 @@ def reproduce(output: Path, seeds: int, steps: int = STEPS) -> dict[str, Any]:
     kept = output / "fig1a"
     kept.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {
-        "command": "python -m tfadgm.reproduce fig1a",
-        "machine": machine(),
-        "commit": commit(),
+        "commit": commit(),  # before fits that may last for an hour
         "seeds": seeds,
         "steps": steps,
         "auxiliary_units": AUXILIARY_UNITS,
@@ -52,8 +50,7 @@ def reproduce(output: Path, seeds: int, steps: int = STEPS) -> dict[str, Any]:
             print(f"{name} {kind}, {seeds} runs:", _words(told[kind]).replace("\n", ", "), flush=True)
         result["energies"][name] = told
     _draw(pictures, result)
-    save(output, "fig1a", result)
-    return result
+    return save(output, "fig1a", result)
 
 
 def _runs(kept: Path, name: str, kind: str, units: int, seeds: int, steps: int, log_z: float) -> list[dict[str, Any]]:

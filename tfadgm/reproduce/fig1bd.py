@@ -43,8 +43,7 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
     auxiliary.set(xlabel=f"first component of a, {shares[0]:.0%}", ylabel=f"second, {shares[1]:.0%}",
                   title="(d) mean of q(a|x), test points")  # fmt: skip
     auxiliary.legend(frameon=False)
-    save(output, "fig1bd", numbers)
-    return numbers
+    return save(output, "fig1bd", numbers)
 
 
 def separation(points: np.ndarray, y: np.ndarray) -> float:

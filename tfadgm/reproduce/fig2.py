@@ -48,5 +48,4 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
             for index, name in enumerate(dataset.class_names)
         },
     }
-    save(output, "fig2", numbers)
-    return numbers
+    return save(output, "fig2", numbers)

@@ -46,8 +46,7 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
     _grid(left.subplots(dataset.classes, EACH), samples, dataset.x)
     rows = np.concatenate([styles[:, None], analogies], 1).reshape(-1, *styles.shape[1:])
     _grid(right.subplots(len(styles), dataset.classes + 1), rows, dataset.x)
-    save(output, "samples", numbers)
-    return numbers
+    return save(output, "samples", numbers)
 
 
 def _agreement(model: Any, x: np.ndarray, asked: np.ndarray) -> float:
