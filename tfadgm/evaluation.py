@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def estimate(
-    run_dir: Path, samples: int, points: int | None = None, *, memory: int | None = MEMORY, seed: int = 0
+    run_dir: Path, samples: int, points: int | None = None, *, memory: int | None = None, seed: int = 0
 ) -> dict[str, Any]:
     """Estimates log p(x) of test points of a run; its folder keeps every point's (.npz) and what is returned (.json).
 
@@ -110,7 +110,7 @@ def estimate(
         run_dir: a finished run.
         samples: importance samples of a point.
         points: how many points, the first ones; by default all.
-        memory: MiB that the process may take, or None.
+        memory: MiB that the process may take, what it has taken included; None for no such bound.
         seed: of the samples.
     """
     model, x = _finished(run_dir)

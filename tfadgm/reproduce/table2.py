@@ -117,7 +117,7 @@ def _complete(folder: Path, choices: dict[str, Any]) -> None:
         "petaflop": round(flops * report["steps"] / 1e15, 3),
         "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all"),
         "commit": code,
-        **estimate(folder, SAMPLES, memory=None),
+        **estimate(folder, SAMPLES),
     }
     write_text(folder / "row.json", json.dumps(told, indent=1) + "\n")
 
