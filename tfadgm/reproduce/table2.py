@@ -26,8 +26,8 @@ from tfadgm.runs import read_config
 from tfadgm.training import build_model, count_flops, write_text
 
 SAMPLES = 5000
-# What is trained, each for about an hour of one thread of a fast machine, and the published log p(x).
 NARROW = {"auxiliary_hidden_units": [100, 100]}
+# What is trained, each for about an hour of one thread of a fast machine, and the published log p(x).
 ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "vae": ({"model": "vae", "epochs": 1000}, "-86.76"),
     "vae-2": ({"model": "vae", "stochastic_layers": 2, "epochs": 600}, "-85.33"),
@@ -82,7 +82,7 @@ def reproduce(output: Path, names: list[str] | None = None, **choices: Any) -> d
         "rows": {
             name: {**rows[name], "published": ROWS[name][1]}
             for name, choice in wanted.items()
-            if name in rows and rows[name]["choices"] == _plain(choice)
+            if name in rows and rows[name].get("choices") == _plain(choice)
         },
     }
     write_text(output / "table2.md", _table(result))
