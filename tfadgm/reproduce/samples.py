@@ -33,8 +33,8 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
         "model": report["model"],
         "labels": report["labels"],
         "seed": report["seed"],
-        "samples_that_are_what_was_asked_for": _agreement(model, model.generate(many, (0, 2)).numpy(), many),
-        "analogies_that_are_what_was_asked_for": _agreement(
+        "agreement_on_samples": _agreement(model, model.generate(many, (0, 2)).numpy(), many),
+        "agreement_on_analogies": _agreement(
             model, analogies.reshape(-1, *styles.shape[1:]), np.tile(np.arange(dataset.classes), len(styles))
         ),
     }

@@ -37,7 +37,6 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "avae": ({"model": "avae", "epochs": 500}, "-84.59"),
     "avae-2": ({"model": "avae", "stochastic_layers": 2, "epochs": 300}, "-82.97"),
     "avae-narrow": ({"model": "avae", "epochs": 810, **NARROW}, "-84.59"),
-    "avae-narrow-2": ({"model": "avae", "stochastic_layers": 2, "epochs": 490, **NARROW}, "-82.97"),
 }
 STYLES = {1: "-", 2: "--"}  # of a curve, by layers of z
 HEAD = f"""# log p(x) of MNIST
