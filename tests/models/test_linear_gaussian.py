@@ -86,9 +86,9 @@ def test_a_fitted_bound_comes_close_to_the_evidence(kind):
         (2,), 2, hidden_units=(32,), batch_norm=False, latent_units=1, likelihood="gaussian", **options
     )
     stream = tf.data.Dataset.from_tensor_slices({"labeled": (x, y), "unlabeled": x}).batch(500).repeat()
-    schedule = keras.optimizers.schedules.CosineDecay(1e-2, 2000)
+    schedule = keras.optimizers.schedules.CosineDecay(1e-2, 1000)
     model.compile(optimizer=keras.optimizers.Adam(schedule))
-    model.fit(stream, steps_per_epoch=2000, verbose=0, shuffle=False)
+    model.fit(stream, steps_per_epoch=1000, verbose=0, shuffle=False)
     fresh, labels = draw(20_000, seed=2)
     joint, evidence = log_evidence(fresh)
     for bound, truth in (

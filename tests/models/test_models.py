@@ -179,7 +179,7 @@ def test_averages_of_batch_normalisation_belong_to_the_unlabeled_stream(kind, x,
         model = make_model(kind)
         before = [weight.numpy() for layer in model._flatten_layers() if isinstance(layer, BatchNorm)
                   for weight in (layer.mean, layer.variance)]  # fmt: skip
-        model.compile(optimizer=keras.optimizers.SGD(0.0))
+        model.compile(optimizer=keras.optimizers.SGD(0.0), run_eagerly=True)
         model.fit(stream(labeled, y, x), steps_per_epoch=1, verbose=0, shuffle=False)
         after = [weight.numpy() for layer in model._flatten_layers() if isinstance(layer, BatchNorm)
                  for weight in (layer.mean, layer.variance)]  # fmt: skip

@@ -105,7 +105,7 @@ def test_files_load_in_a_new_process(tmp_path, x, y):
     np.save(tmp_path / "x.npy", x)
     for kind, model in trained.items():
         model.adapt(x + np.arange(5)[:, None, None])
-        model.compile(optimizer="adam")
+        model.compile(optimizer="adam", run_eagerly=True)
         model.fit(stream(x, y, x), steps_per_epoch=2, verbose=0, shuffle=False)
         model.save(tmp_path / f"{kind}.keras")
     subprocess.run([sys.executable, "-c", LOAD, str(tmp_path), *trained], check=True, capture_output=True)
