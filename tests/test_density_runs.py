@@ -133,6 +133,9 @@ def test_the_command_estimates_every_point(tmp_path, monkeypatch, capsys, model)
     loaded = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
     bound = loaded.log_likelihood_bound(drawn(loaded, digits().x_test[:40]))
     assert bound.mean() < log_p.mean() < 0
+    status, _, errors = evaluate(monkeypatch, capsys, tmp_path / "run", "--samples", 60, "--memory", 1000)
+    assert status == 2
+    assert errors.startswith("tfadgm.evaluation: Expected a memory of at least 11")
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,8 @@ def test_another_estimate_is_not_gone_on_with(small, tmp_path):
     log_likelihood(model, x, 100, path=path)
     with pytest.raises(InputError, match="Expected .* of the same estimate. Received one that differs in samples"):
         log_likelihood(model, x, 200, path=path)
+    again = log_likelihood(model, x, 100, path=path, memory=1)  # nothing is left to do
+    assert len(again["log_p"]) == len(x)
     with pytest.raises(InputError, match="differs in points: ask"):
         log_likelihood(model, x[::-1], 100, path=path)
     model.weights[0].assign_add(tf.ones_like(model.weights[0]))  # as after more epochs
@@ -171,6 +173,30 @@ def test_the_process_stays_within_its_memory():
     """Of 450 MiB more than it takes before; all 50 samples at a time would take 600."""
     run = [sys.executable, "-c", PEAK, "450"]
     assert int(subprocess.run(run, check=True, capture_output=True, text=True).stdout) < 0
+
+
+def test_an_estimate_goes_on_with_another_memory(small, tmp_path):
+    """As many samples at a time as before, or not at all."""
+    model, x = small
+    whole, path = log_likelihood(model, x, 100), tmp_path / "log_likelihood.npz"
+
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        log_likelihood(model, x, 100, path=path, progress=stop)
+    with pytest.raises(InputError, match="Expected a memory of at least .*, as the estimate was begun. Received: 100"):
+        log_likelihood(model, x, 100, path=path, memory=100)
+    found = log_likelihood(model, x, 100, path=path, memory=10**6)
+    np.testing.assert_array_equal(found["log_p"], whole["log_p"])
+
+
+def test_what_another_process_has_taken_does_not_count():
+    """That of a large process which starts this one, as a shell or a notebook may be."""
+    told = "from tfadgm.likelihood import _taken; print(_taken())"
+    large = "import subprocess, sys; b'x' * 10**9; subprocess.run([sys.executable, *sys.argv[1:]], check=True)"
+    run = [sys.executable, "-c", large, "-c", told]
+    assert int(subprocess.run(run, check=True, capture_output=True, text=True).stdout) < 900
 
 
 def test_a_part_that_is_not_full_counts_what_it_holds(small, monkeypatch):

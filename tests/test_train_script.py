@@ -137,7 +137,7 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, whole):
         assert report["label_indices"] == reference["label_indices"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_run_says_how_to_resume(tmp_path, how):
     status, errors = stop_at("Epoch 3/", how, *TINY, "--epochs", 1000, "--run-dir", tmp_path / "run")
     assert status == 130

@@ -51,7 +51,7 @@ def assert_same(left, right):
     ("model", "marginalization", "choices"),
     [
         ("adgm", "exact", {"decay": 0.5}),
-        ("sdgm", "rao_blackwellised", {"xla": True}),
+        pytest.param("sdgm", "rao_blackwellised", {"xla": True}, marks=pytest.mark.slow),
         ("m2", "rao_blackwellised", {}),
     ],
 )

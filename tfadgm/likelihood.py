@@ -42,20 +42,21 @@ def log_likelihood(
     Args:
         samples: S, importance samples of a point.
         memory: MiB that the process may take, what it has taken included; None for no such bound.
-        seed: of the samples. It, S and how many of them fit in the memory at a time decide the numbers.
+        seed: of the samples. It, S and how many of them go at a time, as many as the memory allows, decide the numbers.
         path: an .npz file that keeps what is done; an estimate that was stopped goes on there, as many at a time.
         progress: called with the number of points done.
 
     Raises:
         InputError: if `path` holds another estimate, or cannot be written, or the memory is too little.
     """
-    chunk = _chunk(model, samples, memory)
-    told: dict[str, Any] = {"samples": samples, "memory": memory or 0, "seed": seed}
+    told: dict[str, Any] = {"samples": samples, "seed": seed}
     if path is not None:
         told |= {"points": _sha256(x), "weights": _sha256(*(weight.numpy() for weight in model.weights))}
-    done = {"log_p": np.zeros(0), "effective_samples": np.zeros(0)}
+    done, chunk = {"log_p": np.zeros(0), "effective_samples": np.zeros(0)}, None
     if path is not None and path.exists():
         done, chunk = _read(path, told)
+    if len(done["log_p"]) < len(x):
+        chunk = _chunk(model, samples, memory, chunk)
     block = min(BLOCK, len(x))
     accumulate = tf.function(_accumulate, jit_compile=True, reduce_retracing=True)
     for first in range(len(done["log_p"]), len(x), block):
@@ -85,22 +86,27 @@ def _accumulate(
     return total, tf.reduce_logsumexp(tf.concat([2 * weights, square[None]], 0), 0)
 
 
-def _chunk(model: Model, samples: int, memory: int | None) -> int:
-    """Samples of a block at a time, so that the process stays within `memory` MiB."""
+def _chunk(model: Model, samples: int, memory: int | None, chunk: int | None) -> int:
+    """Samples of a block at a time, so that the process stays within `memory` MiB; `chunk` of them if it is given."""
     of_a_row = 4 * TENSORS * max(weight.shape[-1] for weight in model.trainable_variables) / 2**20
     taken = _taken() + COMPILING
     rows = int((TENSOR_MEMORY if memory is None else memory - taken) / of_a_row)
-    if rows < BLOCK and memory is not None:
+    least = BLOCK * (chunk or 1)
+    if rows < least and memory is not None:
         raise InputError(
-            f"Expected a memory of at least {math.ceil(taken + BLOCK * of_a_row)} MiB for this model and its data. "
-            f"Received: {memory}"
+            f"Expected a memory of at least {math.ceil(taken + least * of_a_row)} MiB for this model and its data"
+            f"{', as the estimate was begun' * (chunk is not None)}. Received: {memory}"
         )
-    return max(1, min(samples, min(rows, MOST_ROWS) // BLOCK))
+    return chunk or max(1, min(samples, min(rows, MOST_ROWS) // BLOCK))
 
 
 def _taken() -> int:
     """MiB that the process has taken at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20
+    # getrusage would tell of the process that started this one, too.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 2**10
 
 
 def _sha256(*arrays: np.ndarray) -> str:

@@ -20,6 +20,7 @@ def ongoing(folder: Path) -> dict[str, str]:
     return {worker: trial for worker, trial in held.items() if (folder / "trainings" / trial / "all").exists()}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_only_its_trial(tmp_path):
     folder = tmp_path / "search"
     process = start(*TINY, "--trials", 4, "--workers", 2, "--directory", folder)
