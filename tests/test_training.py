@@ -91,14 +91,32 @@ def test_the_step_size_holds_and_then_falls_to_zero():
     assert float(training.learning_rate(dataclasses.replace(constant, decay=1.0), 100)(500)) == pytest.approx(0.25)
 
 
-def test_only_a_run_with_a_constant_step_size_can_be_lengthened(tmp_path):
+def test_only_a_run_with_a_state_of_constant_step_size_can_be_lengthened(tmp_path):
     for decay in (0.0, 0.5):
         (tmp_path / "config.json").write_text(Config(epochs=4, decay=decay).to_json())
         if decay:
             with pytest.raises(InputError, match=r"Expected epochs=4 as in .* to resume. Received: epochs=9"):
                 resumed_config(tmp_path, {"epochs": 9})
-        else:
-            assert resumed_config(tmp_path, {"epochs": 9}).epochs == 9
+            (tmp_path / "checkpoint" / "constant").mkdir(parents=True)
+        assert resumed_config(tmp_path, {"epochs": 9}).epochs == 9
+
+
+def test_a_run_whose_step_size_falls_can_be_lengthened(tmp_path, dataset, monkeypatch):
+    """It goes on from where the step size fell, as if it had been as long from the start; also if it is killed."""
+    monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
+    config = Config.for_dataset("digits", **{**TINY, "decay": 0.5})
+    longer = dataclasses.replace(config, epochs=6)
+    whole, _ = fit(longer, dataset, tmp_path / "whole")
+    fit(config, dataset, tmp_path / "parts")
+    with pytest.raises(InputError, match="Received one of another run"):
+        fit(dataclasses.replace(longer, seed=1), dataset, tmp_path / "parts", resume=True)
+    for _ in range(2):
+        resumed, progress = fit(longer, dataset, tmp_path / "parts", resume=True)
+        assert_same(weights(whole), weights(resumed))
+        assert_same(*([v.numpy() for v in m.optimizer.variables] for m in (whole, resumed)))
+        assert [row["epoch"] for row in progress.history] == [1, 2, 3, 4, 5, 6]
+        for path in (tmp_path / "parts" / "checkpoint").glob("[0-9]*"):  # a kill that comes when these are dropped
+            shutil.rmtree(path)
 
 
 @pytest.mark.parametrize(("steps", "together"), [(1, 1), (13, 13), (23, 1), (600, 20)])

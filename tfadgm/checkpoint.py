@@ -2,6 +2,7 @@
 
     checkpoint/00007/variables.npz   weights, optimizer and weight averages after 7 epochs
     checkpoint/00007/state.json      history, duration, checksum, and the fingerprint of the run it belongs to
+    checkpoint/constant/00500/       the last before the step size falls, where a longer run goes on
 
 A folder is written under another name and renamed when it is complete; the two newest are kept. The variables are
 plain NumPy arrays, because h5py crashes the process when a disk is full.
@@ -23,7 +24,7 @@ import numpy as np
 
 from tfadgm.errors import InputError, TrainingError
 
-VARIABLES, STATE = "variables.npz", "state.json"
+VARIABLES, STATE, CONSTANT = "variables.npz", "state.json", "constant"
 KEPT = 2
 
 
@@ -61,15 +62,40 @@ def save_checkpoint(folder: Path, model: keras.Model, progress: Progress, finger
         shutil.rmtree(old)
 
 
-def restore_checkpoint(folder: Path, model: keras.Model, fingerprint: str) -> Progress:
+def restore_checkpoint(
+    folder: Path, model: keras.Model, fingerprint: str, constant: str = "", until: int = 0
+) -> Progress:
     """Loads the newest checkpoint of `folder` into `model` and its optimizer; without any, all is yet to be done.
+
+    Until epoch `until` the run is the one that `constant` names, whose step size does not fall: where the newest
+    checkpoint is of a shorter run, the one is taken that it left before its step size fell, and the rest is dropped.
 
     Raises:
         InputError: if it is damaged or of another run.
     """
+    newest = _newest(folder)
+    if newest is None or newest[2] != fingerprint:
+        shorter = _newest(folder / CONSTANT)
+        if shorter is not None and shorter[2] == constant and shorter[1].epoch <= until:
+            for old in _epochs(folder):
+                shutil.rmtree(old)
+            newest, fingerprint = shorter, constant
+    if newest is None:
+        return Progress()
+    path, progress, stored = newest
+    if stored != fingerprint:
+        raise InputError(f"Expected a checkpoint of this configuration and data in {path}. Received one of another run")
+    with np.load(path / VARIABLES, allow_pickle=False) as arrays:
+        for name, variable in _variables(model).items():
+            variable.assign(arrays[name])
+    return progress
+
+
+def _newest(folder: Path) -> tuple[Path, Progress, str] | None:
+    """The newest checkpoint of `folder`, where its run stands, and its fingerprint."""
     epochs = _epochs(folder)
     if not epochs:
-        return Progress()
+        return None
     newest = epochs[-1]
     try:
         state = json.loads((newest / STATE).read_text())
@@ -83,14 +109,7 @@ def restore_checkpoint(folder: Path, model: keras.Model, fingerprint: str) -> Pr
             f"Expected a complete checkpoint. Received a damaged one: delete {newest} to resume from "
             + ("the one before it" if len(epochs) > 1 else "no checkpoint, or start again without --resume")
         )
-    if stored != fingerprint:
-        raise InputError(
-            f"Expected a checkpoint of this configuration and data in {newest}. Received one of another run"
-        )
-    with np.load(newest / VARIABLES, allow_pickle=False) as arrays:
-        for name, variable in _variables(model).items():
-            variable.assign(arrays[name])
-    return progress
+    return newest, progress, stored
 
 
 @contextlib.contextmanager

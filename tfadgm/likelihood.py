@@ -52,7 +52,7 @@ def log_likelihood(
     told: dict[str, Any] = {"samples": samples, "seed": seed}
     if path is not None:
         told |= {"points": _sha256(x), "weights": _sha256(*(weight.numpy() for weight in model.weights))}
-    done, chunk = {"log_p": np.zeros(0), "effective_samples": np.zeros(0)}, None
+    done, chunk = {"log_p": np.zeros(0), "effective_samples": np.zeros(0)}, 0
     if path is not None and path.exists():
         done, chunk = _read(path, told)
     if len(done["log_p"]) < len(x):
@@ -86,18 +86,18 @@ def _accumulate(
     return total, tf.reduce_logsumexp(tf.concat([2 * weights, square[None]], 0), 0)
 
 
-def _chunk(model: Model, samples: int, memory: int | None, chunk: int | None) -> int:
-    """Samples of a block at a time, so that the process stays within `memory` MiB; `chunk` of them if it is given."""
+def _chunk(model: Model, samples: int, memory: int | None, begun: int) -> int:
+    """Samples of a block at a time, so that the process stays within `memory` MiB; `begun`, unless it is 0."""
     of_a_row = 4 * TENSORS * max(weight.shape[-1] for weight in model.trainable_variables) / 2**20
     taken = _taken() + COMPILING
     rows = int((TENSOR_MEMORY if memory is None else memory - taken) / of_a_row)
-    least = BLOCK * (chunk or 1)
+    least = BLOCK * max(1, begun)
     if rows < least and memory is not None:
         raise InputError(
             f"Expected a memory of at least {math.ceil(taken + least * of_a_row)} MiB for this model and its data"
-            f"{', as the estimate was begun' * (chunk is not None)}. Received: {memory}"
+            f"{', as the estimate was begun' * bool(begun)}. Received: {memory}"
         )
-    return chunk or max(1, min(samples, min(rows, MOST_ROWS) // BLOCK))
+    return begun or max(1, min(samples, min(rows, MOST_ROWS) // BLOCK))
 
 
 def _taken() -> int:

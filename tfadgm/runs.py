@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfadgm import figures, rivals
-from tfadgm.checkpoint import Progress, writing
+from tfadgm.checkpoint import CONSTANT, Progress, writing
 from tfadgm.config import DENSITY, Config
 from tfadgm.data.sources import Dataset, load_dataset
 from tfadgm.data.split import choose_labels
@@ -89,7 +89,9 @@ def read_config(path: Path) -> Config:
 
 
 def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
-    """The configuration of the run in `run_dir`; `flags` may repeat it or, at a constant step size, raise its epochs.
+    """The configuration of the run in `run_dir`; `flags` may repeat it or raise its epochs.
+
+    A run whose step size falls goes on from the end of its constant step size, if it has come there.
 
     Raises:
         InputError: if there is no run, or a flag contradicts it.
@@ -99,7 +101,8 @@ def resumed_config(run_dir: Path, flags: dict[str, Any]) -> Config:
         raise InputError(f"Expected a run to resume in {run_dir}. Received a folder without {CONFIG}")
     saved = read_config(path)
     wanted = dataclasses.replace(saved, **flags)
-    longer = "" if saved.decay else ", or more epochs,"
+    constant = not saved.decay or (run_dir / "checkpoint" / CONSTANT).exists()
+    longer = ", or more epochs," if constant else ""
     for name in flags:
         kept, value = getattr(saved, name), getattr(wanted, name)
         lengthened = longer and name == "epochs" and value > kept

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfadgm import models
-from tfadgm.checkpoint import Progress, restore_checkpoint, save_checkpoint, writing
+from tfadgm.checkpoint import CONSTANT, Progress, restore_checkpoint, save_checkpoint, writing
 from tfadgm.config import AUXILIARY, DENSITY, Config
 from tfadgm.data.sources import Dataset
 from tfadgm.data.streams import mixed_stream, steps_per_epoch
@@ -93,10 +93,15 @@ def learning_rate(config: Config, steps: int) -> float | keras.optimizers.schedu
     """The step size: constant, then falling to zero over the last `decay` of all epochs of `steps` steps."""
     if not config.decay or config.epochs is None:
         return config.learning_rate
-    hold = round((1 - config.decay) * config.epochs * steps)
+    hold = constant_steps(config, steps)
     return keras.optimizers.schedules.CosineDecay(
         config.learning_rate, config.epochs * steps - hold, warmup_target=config.learning_rate, warmup_steps=hold
     )
+
+
+def constant_steps(config: Config, steps: int) -> int:
+    """How many steps come before the step size falls."""
+    return round((1 - config.decay) * (config.epochs or 0) * steps)
 
 
 def steps_per_execution(steps: int) -> int:
@@ -124,10 +129,12 @@ def train(
     model = build_model(config, dataset, len(label_indices))
     run = fingerprint(config, dataset, label_indices)
     folder = run_dir / "checkpoint"
-    progress = restore_checkpoint(folder, model, run) if resume else Progress()
+    steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
+    constant = fingerprint(dataclasses.replace(config, decay=0.0), dataset, label_indices)
+    until = constant_steps(config, steps) // steps if config.decay else 0  # a run without decay needs no such state
+    progress = restore_checkpoint(folder, model, run, constant, until) if resume else Progress()
     if not any(folder.glob("[0-9]*")):
         save_checkpoint(folder, model, progress, run)
-    steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
     stream = mixed_stream(
         dataset.x,
         dataset.y,
@@ -146,7 +153,7 @@ def train(
         verbose=(1 if sys.stdout.isatty() else 2) if verbose is None else verbose,
         callbacks=[
             StopOnNonFiniteLoss(),
-            EpochEnd(progress, dataset, run_dir, run),
+            EpochEnd(progress, dataset, run_dir, run, constant, until),
             keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
         ],
     )
@@ -193,9 +200,12 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 class EpochEnd(keras.callbacks.Callback):
     """Scores the averaged weights on the test points, for the record only, and saves a checkpoint if it is time."""
 
-    def __init__(self, progress: Progress, dataset: Dataset, run_dir: Path, run: str) -> None:
+    def __init__(
+        self, progress: Progress, dataset: Dataset, run_dir: Path, run: str, constant: str, until: int
+    ) -> None:
         super().__init__()
         self.progress, self.dataset, self.run_dir, self.run = progress, dataset, run_dir, run
+        self.constant, self.until = constant, until
         self.saved = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -210,6 +220,8 @@ class EpochEnd(keras.callbacks.Callback):
         logs.update({f"test_{name}": value for name, value in found.items() if value is not None})
         row = {"epoch": epoch + 1, "seconds": round(self.progress.seconds, 3)}
         self.progress.history.append(row | {name: float(value) for name, value in logs.items()})
+        if epoch + 1 == self.until:
+            save_checkpoint(self.run_dir / "checkpoint" / CONSTANT, self.model, self.progress, self.constant)
         if epoch + 1 == self.params["epochs"] or time.perf_counter() - self.saved >= SAVE_EVERY:
             save_checkpoint(self.run_dir / "checkpoint", self.model, self.progress, self.run)
             self.saved = time.perf_counter()
