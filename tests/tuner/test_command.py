@@ -84,6 +84,7 @@ def test_finalists_are_judged_again(whole):
     assert best["mean"] == best["again"][0] != best["score"]
 
 
+@pytest.mark.slow
 def test_a_killed_search_resumes_to_the_same_end(whole, tmp_path):
     process = start(*TINY, "--trials", 3, "--directory", tmp_path / "search")
     for line in process.stdout:
