@@ -63,6 +63,7 @@ def build_model(config: Config, dataset: Dataset, labels: int) -> models.Model:
         optimizer=keras.optimizers.Adam(learning_rate(config, steps), **average),
         steps_per_execution=steps_per_execution(steps),
     )
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

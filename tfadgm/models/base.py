@@ -77,10 +77,10 @@ class GenerativeModel(keras.Model):
         self.scaling = Scaling(feature_shape)
         self.train_metrics = [keras.metrics.Mean(name) for name in self.terms]
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As Keras's, and builds the optimizer: else the first step, which would, is traced twice."""
-        super().compile(*args, **kwargs)
+    def make_train_function(self, force: bool = False) -> None:
+        """As Keras's, after building the optimizer: else the first step, which would, is traced twice."""
         self.optimizer.build(self.trainable_variables)
+        super().make_train_function(force)
 
     def training_terms(self, data: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         """The loss of a batch, scalar, and the values [B] behind the means of `terms`; `seeds` is int32 [5, 2]."""
