@@ -119,6 +119,18 @@ def test_a_run_whose_step_size_falls_can_be_lengthened(tmp_path, dataset, monkey
             shutil.rmtree(path)
 
 
+def test_a_run_killed_between_its_two_checkpoints_goes_on(tmp_path, dataset, monkeypatch):
+    """It comes a second time to the end of its constant step size, whose checkpoint is there."""
+    monkeypatch.setattr(training, "SAVE_EVERY", 1e9)
+    config = Config.for_dataset("digits", **{**TINY, "model": "m2", "decay": 0.5})
+    whole, _ = fit(config, dataset, tmp_path)
+    assert (tmp_path / "checkpoint" / "constant" / "00002" / "state.json").exists()
+    shutil.rmtree(tmp_path / "checkpoint" / "00004")  # that of epoch 0 is left
+    resumed, _ = fit(config, dataset, tmp_path, resume=True)
+    assert_same(weights(whole), weights(resumed))
+    assert (tmp_path / "checkpoint" / "constant" / "00002" / "state.json").exists()
+
+
 @pytest.mark.parametrize(("steps", "together"), [(1, 1), (13, 13), (23, 1), (600, 20)])
 def test_steps_without_python_divide_an_epoch(steps, together):
     assert training.steps_per_execution(steps) == together

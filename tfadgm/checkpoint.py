@@ -57,6 +57,7 @@ def save_checkpoint(folder: Path, model: keras.Model, progress: Progress, finger
         np.savez(partial / VARIABLES, **{name: variable.numpy() for name, variable in _variables(model).items()})
         state = dataclasses.asdict(progress) | {"fingerprint": fingerprint, "sha256": _sha256(partial / VARIABLES)}
         (partial / STATE).write_text(json.dumps(state))
+        shutil.rmtree(final, ignore_errors=True)  # of a run that was killed, and comes here again
         partial.rename(final)
     for old in _epochs(folder)[:-KEPT]:
         shutil.rmtree(old)
