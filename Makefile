@@ -7,7 +7,7 @@ ARGS ?=
 # A test process for each core; a file stays on one of them, so that its fixtures are made once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: help train reproduce-mnist test test-all check format lint type clean
+.PHONY: help train reproduce-mnist test test-all faults golden format lint type docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -16,32 +16,37 @@ train: $(VENV)/.ready ## train on the bundled digits, or as ARGS="--dataset moon
 	$(BIN)/python train.py $(ARGS)
 
 reproduce-mnist: $(VENV)/.ready ## train ADGM and SDGM on MNIST with 100 labels, five label seeds; hours, resumable
-	$(BIN)/python -m benchmarks.mnist $(ARGS)
+	$(BIN)/python -m experiments mnist_100 $(ARGS)
 
-test: $(VENV)/.ready ## run the fast tests
+test: lint type ## what must pass before a commit: format, lint, types and the fast tests
 	$(PYTEST) $(ARGS)
 
-test-all: $(VENV)/.ready ## run every test
+test-all: lint type ## the same with every test; before a release
 	$(PYTEST) -m "slow or not slow" $(ARGS)
 
-check: $(VENV)/.ready ## what must pass before a commit: format, lint, types, tests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(PYTEST) $(ARGS)
+faults: $(VENV)/.ready ## plant faults one at a time and see that the tests catch each
+	$(BIN)/python -m experiments.faults $(ARGS)
+
+golden: $(VENV)/.ready ## compare what two commits compute, bit for bit: make golden ARGS=OLD
+	$(BIN)/python -m experiments.golden $(ARGS)
 
 format: $(VENV)/.ready ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 lint: $(VENV)/.ready ## look for mistakes
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
 
 type: $(VENV)/.ready ## check the types
-	$(BIN)/mypy
+	$(BIN)/mypy --no-error-summary
+
+docs: $(VENV)/.ready ## build the documentation into site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mkdocs build --strict --quiet
 
 clean: ## remove the environment and caches; runs stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build site *.egg-info
 
 $(VENV)/.ready: requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,8 +1,9 @@
-"""Shared fixtures: small models of every kind, and tiny data."""
+"""Shared fixtures: small models of every kind, and tiny data. A default test that takes too long fails."""
 
 from __future__ import annotations
 
 import os
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -12,14 +13,26 @@ import pytest
 import tensorflow as tf
 
 import tfadgm
-from tfadgm.models import SemiSupervisedModel
+from tfadgm.models import DeepGenerativeClassifier
 
+SLOWEST = 10.0  # seconds that a test may take unless it is marked slow
 FEATURES, CLASSES = 6, 3
 KINDS = "ADGM", "SDGM", "M2"
 ALL = pytest.mark.parametrize("kind", KINDS)
 
 
-def make_model(kind: str, **options) -> SemiSupervisedModel:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item):
+    """Fails a test that takes longer, by the clock and by the processor: a busy machine is not its fault."""
+    started, before = time.perf_counter(), sum(os.times()[:4])
+    result = yield
+    seconds = min(time.perf_counter() - started, sum(os.times()[:4]) - before)
+    if seconds > SLOWEST and not item.get_closest_marker("slow"):
+        pytest.fail(f"Expected at most {SLOWEST:.0f} s. Received {seconds:.1f}: make the test smaller, or mark it slow")
+    return result
+
+
+def make_model(kind: str, **options) -> DeepGenerativeClassifier:
     """A model of [2, 3] features and three classes, small enough for brute force."""
     keras.utils.set_random_seed(0)
     defaults = {"hidden_units": (8, 7), "latent_units": 2, "likelihood": "bernoulli", "xla": False}
@@ -29,7 +42,7 @@ def make_model(kind: str, **options) -> SemiSupervisedModel:
     return getattr(tfadgm, kind)(**{**defaults, **options})
 
 
-def randomise(model: SemiSupervisedModel, seed: int = 0) -> SemiSupervisedModel:
+def randomise(model: DeepGenerativeClassifier, seed: int = 0) -> DeepGenerativeClassifier:
     """Gives every weight, averages of batch normalisation included, a value that is not its initial one."""
     generator = np.random.default_rng(seed)
     for weight in model.weights:

@@ -1,14 +1,16 @@
 """Distributions in the plane: their normalisers, and the bounds of what is fitted to them."""
 
 import json
+from collections.abc import Iterable, Iterator
 
+import keras
 import numpy as np
 import pytest
 import scipy.optimize
 import tensorflow as tf
 
 from tfadgm.potentials import ENERGIES, GRID, SIDES, STEPS, Fit, fits, grid, in_modes, log_normaliser, mode_shares
-from tfadgm.reproduce import fig1a
+from tfadgm.reproduce import common, fig1a
 
 W3 = 3 / (1 + np.exp(-(0.5 - 1) / 0.3))
 W2 = 3 * np.exp(-(((0.5 - 1) / 0.6) ** 2) / 2)
@@ -74,19 +76,25 @@ def test_bounds_are_below_the_normaliser(units):
     assert terms.mean() < np.log(2 * np.pi)
 
 
-def test_an_auxiliary_variable_finds_both_modes_of_u1():
-    """By one seed, the bound is below log Z and within 0.1 nats; one Gaussian, on one mode, is the best there is."""
-    log_z, gaps = log_normaliser(ENERGIES["U1"]), []
-    for units, steps in ((4, STEPS), (0, 3000)):
-        model = next(fits("U1", units, [0], steps))
-        bounds = model.bounds((1, 0), 100_000).numpy()
-        gaps.append(log_z - bounds.mean())
-        assert gaps[-1] > -3 * bounds.std() / 100_000**0.5
-        if units:
-            shares = in_modes("U1", model.draw((1, 1), 10_000)[1]).mean(1)
-            np.testing.assert_allclose(shares, mode_shares("U1"), atol=0.1)
-    assert gaps[0] < 0.1
-    assert gaps[1] == pytest.approx(best_gaussian_gap(), abs=0.02)
+def gap(model: Fit) -> float:
+    """How far the bound is below log Z of U1, which it is within its noise."""
+    bounds = model.bounds((1, 0), 100_000).numpy()
+    found = log_normaliser(ENERGIES["U1"]) - bounds.mean()
+    assert found > -3 * bounds.std() / 100_000**0.5
+    return found
+
+
+def test_one_gaussian_on_one_mode_of_u1_is_the_best_there_is():
+    assert gap(next(fits("U1", 0, [0], 3000))) == pytest.approx(best_gaussian_gap(), abs=0.02)
+
+
+@pytest.mark.parametrize(("steps", "largest"), [(1000, 0.6), pytest.param(STEPS, 0.1, marks=pytest.mark.slow)])
+def test_an_auxiliary_variable_finds_both_modes_of_u1(steps, largest):
+    """By one seed; one Gaussian, on one mode, is 0.9 nats below log Z."""
+    model = next(fits("U1", 4, [0], steps))
+    assert gap(model) < largest
+    shares = in_modes("U1", model.draw((1, 1), 10_000)[1]).mean(1)
+    np.testing.assert_allclose(shares, mode_shares("U1"), atol=0.1)
 
 
 def best_gaussian_gap() -> float:
@@ -103,8 +111,17 @@ def best_gaussian_gap() -> float:
     return log_normaliser(ENERGIES["U1"]) + found.fun
 
 
+def untrained(name: str, units: int, seeds: Iterable[int], steps: int) -> Iterator[Fit]:
+    for seed in seeds:
+        keras.utils.set_random_seed(seed)
+        yield Fit(ENERGIES[name], auxiliary_units=units)
+
+
 def test_the_figure_comes_with_its_numbers_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(fig1a, "ENERGIES", {name: ENERGIES[name] for name in ("U1", "U2")})
+    monkeypatch.setattr(fig1a, "fits", untrained)
+    monkeypatch.setattr(common, "DOTS_AN_INCH", 20)
+    monkeypatch.setattr(fig1a, "KEPT", 200)
     result = fig1a.reproduce(tmp_path / "out", seeds=1, steps=100)
     assert json.loads((tmp_path / "out" / "fig1a.json").read_text()) == result
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"fig1a.json", "fig1a.png", "fig1a.pdf", "fig1a"}
@@ -115,6 +132,7 @@ def test_the_figure_comes_with_its_numbers_and_goes_on_where_it_was_stopped(tmp_
     lost = tmp_path / "out" / "fig1a" / "U1-auxiliary-0-100.json"
     text = lost.read_text()
     lost.unlink()
+    monkeypatch.setattr(common.plt, "savefig", lambda path, **_: path.touch())  # drawn often enough
     assert fig1a.reproduce(tmp_path / "out", seeds=1, steps=100) == result
     assert lost.read_text() == text
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items() if path != lost)

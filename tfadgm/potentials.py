@@ -14,9 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfadgm.bounds import reparameterize, standard_normal
-from tfadgm.networks import Gaussian
-from tfadgm.sweep import GENERATOR
+from tfadgm.inference.elbo import reparameterize, standard_normal
+from tfadgm.inference.sampling import GENERATOR
+from tfadgm.nn.conditionals import Gaussian
 
 STEPS = 10_000  # of a fit
 SPREAD, START = 6.0, -3.0  # at first, q(z|a) is narrow around means that a throws far apart

@@ -13,23 +13,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import grpc
-from keras_tuner.src import protos
-from keras_tuner.src.distribute import oracle_chief
-from keras_tuner.src.engine.hyperparameters import HyperParameters
-from keras_tuner.src.engine.trial import Trial
-
-from tfadgm.errors import InputError, TrainingError
-from tuner.client import PATIENCE, PAUSE
+from tfadgm.errors import InputError, TrainingError, extra
+from tuner.client import PATIENCE
+from tuner.keras_tuner_private import ENDED, HyperParameters, OracleServicer, Trial, add_to_server, messages
 from tuner.progress import tell
-from tuner.search import ENDED, outcome
+from tuner.search import PAUSE, outcome
+
+with extra("tune"):
+    import grpc
 
 LEASE = PATIENCE + 15.0  # seconds; a worker without a chief has given up by then
 FAREWELL = 10 * PAUSE  # seconds in which an idle worker would have asked again
 CALLS = 32  # that are answered at a time
 
 
-class Chief(oracle_chief.OracleServicer):
+class Chief(OracleServicer):
     """Answers workers. One thread does all that touches the oracle; signs of life do not wait for it.
 
     oracle: that of the search.
@@ -48,8 +46,8 @@ class Chief(oracle_chief.OracleServicer):
         self.earliest_end = self.looked + FAREWELL if expect else self.looked
         if expect:
             for worker, trial in oracle.held.items():
-                if trial.trial_id in oracle._retry_queue:
-                    oracle._retry_queue.remove(trial.trial_id)
+                if trial.trial_id in oracle.waiting:
+                    oracle.waiting.remove(trial.trial_id)
                     trial.status = "RUNNING"
                     oracle.ongoing_trials[worker] = trial
                     self.heard[worker] = self.looked
@@ -63,7 +61,7 @@ class Chief(oracle_chief.OracleServicer):
             trial = Trial(HyperParameters(), "", "IDLE")
         else:
             trial = self._in_thread(self._create, worker, process)
-        return protos.get_service().CreateTrialResponse(trial=trial.to_proto())
+        return messages.CreateTrialResponse(trial=trial.to_proto())
 
     def GetTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         worker = self._holder(request.trial_id)
@@ -84,24 +82,24 @@ class Chief(oracle_chief.OracleServicer):
         if "mistake-bin" in told:
             mistake = told["mistake-bin"].decode(errors="replace")
             self.failure = TrainingError(f"Expected trials without mistakes. Received in a worker: {mistake}")
-            return protos.get_service().EndTrialResponse()
+            return messages.EndTrialResponse()
         trial = Trial.from_proto(request.trial)
         trial.message = told.get("reason-bin", b"").decode(errors="replace") or None
         self._in_thread(self._end, trial, told.get("process"))
-        return protos.get_service().EndTrialResponse()
+        return messages.EndTrialResponse()
 
     def over(self) -> bool:
         """Takes their trials from silent workers; whether the search has ended and all workers know it."""
         now, oracle = time.monotonic(), self.oracle
         if now - self.looked > FAREWELL:  # this process has slept, and could not hear anybody
-            self.heard = dict.fromkeys(self.heard, now)
+            self.heard.update(dict.fromkeys(list(self.heard), now))
         self.looked = now
         for worker in [name for name in oracle.ongoing_trials if now - self.heard[name] > LEASE]:
             self.lose(worker, f"has been silent for {LEASE:.0f} s")
         drawn = oracle.max_trials is not None and len(oracle.trials) >= oracle.max_trials
-        if oracle.ended or (drawn and not oracle.ongoing_trials and not oracle._retry_queue):
+        if oracle.ended or (drawn and not oracle.ongoing_trials and not oracle.waiting):
             self.stop_triggered = True
-        told = all(now - heard > FAREWELL for heard in self.heard.values())
+        told = all(now - heard > FAREWELL for heard in list(self.heard.values()))  # to which threads of calls add
         return self.stop_triggered and told and now >= self.earliest_end
 
     def lose(self, worker: str, how: str) -> None:
@@ -114,7 +112,7 @@ class Chief(oracle_chief.OracleServicer):
         tell(f"Trial {trial.trial_id}: {worker} {how}")
         if process is None:  # given by an earlier chief: this may be no fault of the trial
             self.oracle.ongoing_trials.pop(worker)
-            self.oracle._retry_queue.append(trial.trial_id)
+            self.oracle.waiting.append(trial.trial_id)
             return
         trial.status, trial.message = "INVALID", f"its worker {how}"
         self.oracle.end_trial(trial)
@@ -142,7 +140,7 @@ class Chief(oracle_chief.OracleServicer):
 
     def _update(self, request: Any, context: Any) -> Any:
         if self.oracle.trials[request.trial_id].status in ENDED:  # by another worker
-            return protos.get_service().UpdateTrialResponse()
+            return messages.UpdateTrialResponse()
         return super().UpdateTrial(request, context)
 
     def _end(self, trial: Trial, process: str | None) -> None:
@@ -150,8 +148,8 @@ class Chief(oracle_chief.OracleServicer):
             return
         if self._is_of_another(self._holder(trial.trial_id), process):
             return
-        if trial.trial_id in self.oracle._retry_queue:  # its worker was thought lost
-            self.oracle._retry_queue.remove(trial.trial_id)
+        if trial.trial_id in self.oracle.waiting:  # its worker was thought lost
+            self.oracle.waiting.remove(trial.trial_id)
         self.oracle.end_trial(trial)
         tell(outcome(self.oracle, trial.trial_id))
 
@@ -182,19 +180,15 @@ def announce(port: int) -> None:
     tell(f"The chief listens at port {port}")
 
 
-def serve(
-    chief: Chief, address: str, started: Callable[[int], None] = announce, look: Callable[[], None] = lambda: None
-) -> None:
-    """Serves at `address`, HOST:PORT, until the search has ended.
-
-    Calls `started` with the port and then `look` often, in the thread of the oracle.
+def serve(chief: Chief, address: str, started: Callable[[int], None] = announce) -> None:
+    """Serves at `address`, HOST:PORT, until the search has ended. Calls `started` with the port.
 
     Raises:
         InputError: if the address cannot be listened on, or the disk does not take a trial.
         TrainingError: if a worker tells of a mistake.
     """
     server = grpc.server(ThreadPoolExecutor(CALLS), options=[("grpc.so_reuseport", 0)])
-    protos.get_service_grpc().add_OracleServicer_to_server(chief, server)
+    add_to_server(chief, server)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
@@ -205,7 +199,6 @@ def serve(
         while not chief.thread.submit(chief.over).result():
             if chief.failure is not None:
                 raise chief.failure
-            chief.thread.submit(look).result()
             time.sleep(0.2)
     finally:
         server.stop(grace=1).wait()

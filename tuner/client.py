@@ -11,54 +11,50 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import grpc
-import keras_tuner
-from keras_tuner.src import protos
-from keras_tuner.src.distribute import oracle_client
-from keras_tuner.src.engine.trial import Trial
+from tfadgm.errors import TrainingError, extra
+from tuner.keras_tuner_private import OracleClient, Trial, messages, stub
+
+with extra("tune"):
+    import grpc
 
 PATIENCE = 40.0  # seconds without an answer after which a worker gives up
 BEAT = 5.0  # seconds between two signs of life of a worker
-PAUSE = 1.0  # seconds before a worker that had nothing to do asks again
 MOST_TOLD = 4000  # bytes of an error; gRPC takes a few thousand beside a call
 CHANNEL = [("grpc.max_reconnect_backoff_ms", 2000), ("grpc.enable_http_proxy", 0)]
 
 
-class ChiefLost(keras_tuner.errors.FatalError):
-    """No chief answers. Keras Tuner lets errors of this kind pass."""
+class ChiefLost(Exception):  # noqa: N818
+    """No chief answers."""
 
 
-class TrialTaken(Exception):  # noqa: N818  not always an error: a worker goes on with another trial
+class TrialTaken(TrainingError):  # noqa: N818
     """Another process has the trial, or the name, of this one, which has been silent for too long."""
 
 
-class Client(oracle_client.OracleClient):
-    """The chief's oracle as a worker sees it."""
+class Client(OracleClient):
+    """The oracle of the chief at `address`, HOST:PORT, as a worker sees it; `oracle` is one of the same search."""
 
-    def __init__(self, oracle: Any) -> None:
-        super().__init__(oracle)
-        address = os.environ["KERASTUNER_ORACLE_IP"] + ":" + os.environ["KERASTUNER_ORACLE_PORT"]
-        self.stub, self.process = PatientStub(address), uuid.uuid4().hex
+    should_report, multi_worker = True, False  # what Keras Tuner's constructor, which reads the environment, sets too
+
+    def __init__(self, oracle: Any, address: str) -> None:
+        self._oracle, self.stub, self.process = oracle, PatientStub(address), uuid.uuid4().hex
 
     def create_trial(self, tuner_id: str) -> Any:
         """As Keras Tuner's, with a word on which process asks: another under the same name has lost its trial."""
-        request = protos.get_service().CreateTrialRequest(tuner_id=tuner_id)
-        trial = Trial.from_proto(self.stub.CreateTrial(request, metadata=[("process", self.process)]).trial)
-        if trial.status == "IDLE":
-            time.sleep(PAUSE)  # Keras Tuner asks again at once
-        return trial
+        request = messages.CreateTrialRequest(tuner_id=tuner_id)
+        return Trial.from_proto(self.stub.CreateTrial(request, metadata=[("process", self.process)]).trial)
 
     def end_trial(self, trial: Any) -> None:
         """As Keras Tuner's, with the reason of a failure, which its protocol leaves out."""
         reason = (trial.message or "").strip().splitlines()[-1:]
         metadata = [("process", self.process), *(("reason-bin", line[:1000].encode()) for line in reason)]
-        self.stub.EndTrial(protos.get_service().EndTrialRequest(trial=trial.to_proto()), metadata=metadata)
+        self.stub.EndTrial(messages.EndTrialRequest(trial=trial.to_proto()), metadata=metadata)
 
     def tell_mistake(self, error: Exception) -> None:
         """Tells the chief of an error that ends the search."""
         told = f"{type(error).__name__}: {error}".encode()[-MOST_TOLD:]
         with contextlib.suppress(ChiefLost, grpc.RpcError):
-            self.stub.EndTrial(protos.get_service().EndTrialRequest(), metadata=[("mistake-bin", told)])
+            self.stub.EndTrial(messages.EndTrialRequest(), metadata=[("mistake-bin", told)])
 
     @contextlib.contextmanager
     def beating(self, trial_id: str) -> Iterator[None]:
@@ -69,7 +65,7 @@ class Client(oracle_client.OracleClient):
             TrialTaken: if another process has the trial; likewise.
         """
         done, lost = threading.Event(), []
-        request, metadata = protos.get_service().GetTrialRequest(trial_id=trial_id), [("process", self.process)]
+        request, metadata = messages.GetTrialRequest(trial_id=trial_id), [("process", self.process)]
 
         def beat() -> None:
             while not done.wait(BEAT):
@@ -99,7 +95,7 @@ class PatientStub:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.calls = protos.get_service_grpc().OracleStub(grpc.insecure_channel(address, CHANNEL))
+        self.calls = stub(grpc.insecure_channel(address, CHANNEL))
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call = getattr(self.calls, name)

@@ -1,7 +1,7 @@
 """How good a configuration is, judged by no label but the user's own.
 
     disagreement  percent of the points on which two trainings differ, plus percent of the labels that they get wrong
-    bound         -U(x) per unlabeled example, turned into a loss: the labels only train
+    bound         U(x), nats an unlabeled example: -`mean_elbo`, as a search minimises; the labels only train
     cv_error      percent of the labels that a model trained without them gets wrong, over folds of the labels
     combined      the paper's objective on labels that training has not seen: bound + alpha * negative log-likelihood
     val_error     percent of a validation set of the user's own
@@ -21,44 +21,44 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfadgm.checkpoint import writing
 from tfadgm.config import Config
-from tfadgm.data.sources import UNKNOWN, Dataset
+from tfadgm.data.dataset import UNLABELED, Dataset
 from tfadgm.errors import InputError, TrainingError
-from tfadgm.evaluation import class_probabilities, classification_report, unlabeled_bound
-from tfadgm.training import ALPHA_SCALE, train
+from tfadgm.evaluation.classification import class_probabilities, mean_elbo
+from tfadgm.evaluation.metrics import classification_report
+from tfadgm.files import writing
+from tfadgm.resolve import default_alpha, resolve
+from tfadgm.training.trainer import train
 from tuner.space import configured
 
 OBJECTIVES = "disagreement", "bound", "cv_error", "combined", "val_error"
-BY_FOLDS = "cv_error", "combined"
+BY_FOLDS, BY_ELBO = ("cv_error", "combined"), ("bound", "combined")
 FOLDS = 5
 CLASSES = "classes.npy"  # of all points, in the folder of a training
 
 
-class Part(NamedTuple):
-    """A training: its name, the labels that train, those that judge, its seed."""
+class Fold(NamedTuple):
+    """A training: its name, the rows of the labels that it does without and that judge it, its seed."""
 
     name: str
-    train_on: np.ndarray
     held_out: np.ndarray
     seed: int
 
 
 @dataclasses.dataclass(frozen=True)
-class Judge:
+class TrialScorer:
     """Trains a configuration as often as its objective asks, and scores it.
 
-    base: the configuration that trials change.
-    dataset: the training points, with test points dropped.
-    labels: indices of the labeled points.
-    objective: one of OBJECTIVES.
-    folds: parts of the labels in cross-validation.
-    validation: points and classes of the user's validation set, for `val_error`.
+    Args:
+        base: the configuration that trials change.
+        dataset: the training points and the labels that the search sees, without test points.
+        objective: one of OBJECTIVES.
+        folds: parts of the labels in cross-validation.
+        validation: points and classes of the user's validation set, for `val_error`.
     """
 
     base: Config
     dataset: Dataset
-    labels: np.ndarray
     objective: str
     folds: int = FOLDS
     validation: tuple[np.ndarray, np.ndarray] | None = None
@@ -66,7 +66,11 @@ class Judge:
     @property
     def labels_seen(self) -> int:
         """How many labels the search sees in all."""
-        return len(self.labels) + (len(self.validation[1]) if self.validation else 0)
+        return len(self.dataset.label_indices) + (len(self.validation[1]) if self.validation else 0)
+
+    def config(self, values: dict[str, Any], held_out: int = 0) -> Config:
+        """That of a trial which trains on all labels but `held_out`."""
+        return configured(self.base, values, len(self.dataset.x), len(self.dataset.label_indices) - held_out)
 
     def __call__(
         self, values: dict[str, Any], folder: Path, seed: int = 0, epochs: int | None = None
@@ -76,47 +80,51 @@ class Judge:
         Raises:
             TrainingError: if a training diverges, or a score is not finite.
         """
-        parts = list(self._parts(seed))
-        scores = [self._train(values, part, folder / part.name, epochs) for part in parts]
+        folds = list(self.trainings(seed))
+        scores = [self._train(values, fold, folder / fold.name, epochs) for fold in folds]
         means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
         if self.objective == "disagreement":
-            trainings = [np.load(folder / part.name / CLASSES) for part in parts]
+            trainings = [np.load(folder / fold.name / CLASSES) for fold in folds]
             means["disagreement"] = disagreement(trainings, self.dataset.y)
         if not np.isfinite(list(means.values())).all():
             raise TrainingError(f"Expected finite scores. Received: {means}")
         return means
 
-    def _parts(self, seed: int) -> Iterator[Part]:
-        own, every, none = self.base.seed + seed, self.labels, self.labels[:0]
+    def trainings(self, seed: int) -> Iterator[Fold]:
+        """Those of a trial."""
+        own, labels = self.base.seed + seed, self.dataset.label_indices
         if self.objective in BY_FOLDS:
-            fold = folds_of(self.dataset.y[every], self.folds, own)
+            fold = folds_of(self.dataset.y[labels], self.folds, own)
             for number in range(fold.max() + 1):
-                yield Part(f"fold{number}", every[fold != number], every[fold == number], own)
+                yield Fold(f"fold{number}", labels[fold == number], own)
         elif self.objective == "disagreement":
             for number in range(2):
-                yield Part(f"seed{number}", every, none, self.base.seed + 2 * seed + number)
+                yield Fold(f"seed{number}", labels[:0], self.base.seed + 2 * seed + number)
         else:
-            yield Part("all", every, none, own)
+            yield Fold("all", labels[:0], own)
 
-    def _train(self, values: dict[str, Any], part: Part, folder: Path, epochs: int | None) -> dict[str, float]:
-        points, held_out = len(self.dataset.x), part.held_out
-        config = configured(self.base, values, points, len(part.train_on))
-        config = dataclasses.replace(config, seed=part.seed, epochs=epochs or config.epochs)
+    def _train(self, values: dict[str, Any], fold: Fold, folder: Path, epochs: int | None) -> dict[str, float]:
+        x, y, held_out = self.dataset.x, self.dataset.y, fold.held_out
+        seen = y.copy()
+        seen[held_out] = UNLABELED
+        dataset, config = dataclasses.replace(self.dataset, y=seen), self.config(values, len(held_out))
+        config = resolve(config.replace(seed=fold.seed, epochs=epochs or config.epochs), dataset)
         keras.backend.clear_session()
         folder.mkdir(parents=True, exist_ok=True)
-        model, _ = train(config, self.dataset, part.train_on, folder, resume=True, verbose=0)
-        scores: dict[str, Any] = {"bound": unlabeled_bound(model, self.dataset.x)}
+        model, _ = train(config, dataset, folder, resume=True, verbose=0)
+        elbo = mean_elbo(model, x)
+        scores: dict[str, Any] = {} if elbo is None else {"bound": -elbo}
         with writing(folder):
-            np.save(folder / CLASSES, class_probabilities(model, self.dataset.x).argmax(1))
+            np.save(folder / CLASSES, class_probabilities(model, x).argmax(1))
         if len(held_out):
-            found = classification_report(
-                class_probabilities(model, self.dataset.x[held_out]), self.dataset.y[held_out]
-            )
+            found = classification_report(class_probabilities(model, x[held_out]), y[held_out])
             scores |= {"cv_error": found["error"], "cv_nll": found["nll"]}
-            scores["combined"] = scores["bound"] + ALPHA_SCALE * points / len(self.labels) * scores["cv_nll"]
+            if elbo is not None:
+                alpha = default_alpha(len(x), len(self.dataset.label_indices))
+                scores["combined"] = scores["bound"] + alpha * scores["cv_nll"]
         if self.validation:
-            x, y = self.validation
-            scores["val_error"] = classification_report(class_probabilities(model, x), y)["error"]
+            points, classes = self.validation
+            scores["val_error"] = classification_report(class_probabilities(model, points), classes)["error"]
         return scores
 
 
@@ -150,27 +158,15 @@ def disagreement(trainings: Sequence[np.ndarray], y: np.ndarray) -> float:
 
     Args:
         trainings: at least two; the class of every point by each, [N].
-        y: [N], UNKNOWN where there is no label.
+        y: [N], UNLABELED where there is no label.
     """
-    known = y != UNKNOWN
+    known = y != UNLABELED
     apart = [np.mean(one != other) for one, other in itertools.combinations(trainings, 2)]
     wrong = [np.mean(classes[known] != y[known]) for classes in trainings]
     return float(100 * (np.mean(apart) + np.mean(wrong)))
 
 
-def without_tests(dataset: Dataset) -> Dataset:
-    """The training points alone."""
-    return dataclasses.replace(dataset, x_test=dataset.x_test[:0], y_test=dataset.y_test[:0])
-
-
-def with_labels_only(dataset: Dataset, labels: np.ndarray) -> Dataset:
-    """The data that a search may see: no test point, and no label but those of `labels`."""
-    y = np.full_like(dataset.y, UNKNOWN)
-    y[labels] = dataset.y[labels]
-    return dataclasses.replace(without_tests(dataset), y=y)
-
-
 def clean(folder: Path) -> None:
     """Removes the checkpoints of a trial that is done."""
-    for part in folder.glob("*/checkpoint"):
-        shutil.rmtree(part, ignore_errors=True)
+    for training in folder.glob("*/checkpoint"):
+        shutil.rmtree(training, ignore_errors=True)

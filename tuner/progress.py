@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tuner.plan import Plan
+from tuner.spec import SearchSpec
 
 PERIOD = 0.5  # seconds between two looks at the trainings
 CLEAR = "\x1b[K"  # from the cursor to the end of the line
@@ -23,7 +23,7 @@ def tell(line: str) -> None:
 
 
 @contextlib.contextmanager
-def shown(plan: Plan, oracle: Any) -> Iterator[None]:
+def shown(spec: SearchSpec, oracle: Any) -> Iterator[None]:
     """Shows how far the search of `oracle` is within the context, if somebody looks on."""
     if not sys.stdout.isatty():
         yield
@@ -33,7 +33,7 @@ def shown(plan: Plan, oracle: Any) -> Iterator[None]:
     def show() -> None:
         while not done.wait(PERIOD):
             with contextlib.suppress(OSError):  # a folder that is removed while it is looked at
-                line = progress(plan, oracle)[: shutil.get_terminal_size().columns - 1]
+                line = progress(spec, oracle)[: shutil.get_terminal_size().columns - 1]
                 sys.stdout.write(f"{CLEAR}{line}\r")
                 sys.stdout.flush()
 
@@ -48,17 +48,17 @@ def shown(plan: Plan, oracle: Any) -> Iterator[None]:
         sys.stdout.flush()
 
 
-def progress(plan: Plan, oracle: Any) -> str:
+def progress(spec: SearchSpec, oracle: Any) -> str:
     """The trials that have ended, and the epoch of every training that runs, from its folder."""
     of = f" of {oracle.max_trials}" if oracle.max_trials else ""
     parts = [f"{len(oracle.end_order)}{of} trials"]
     for trial in list(oracle.ongoing_trials.values()):
-        epochs = trial.hyperparameters.values.get("tuner/epochs", plan.judge.base.epochs)
-        parts += _training(plan.folder / "trainings" / trial.trial_id, f"trial {trial.trial_id}", epochs)
-    for folder in sorted(plan.folder.glob("finalists/*/")):
+        epochs = trial.hyperparameters.values.get("tuner/epochs", spec.scorer.base.epochs)
+        parts += _training(spec.folder / "trainings" / trial.trial_id, f"trial {trial.trial_id}", epochs)
+    for folder in sorted(spec.folder.glob("finalists/*/")):
         name, _, seed = folder.name.partition("-")
         if not folder.with_suffix(".json").exists():
-            parts += _training(folder, f"trial {name} by seed {seed}", plan.judge.base.epochs)
+            parts += _training(folder, f"trial {name} by seed {seed}", spec.scorer.base.epochs)
     return ", ".join(parts)
 
 

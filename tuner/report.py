@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 from collections.abc import Callable, Sequence
@@ -15,56 +14,61 @@ import numpy as np
 
 from tfadgm.config import Config
 from tfadgm.errors import TrainingError
-from tfadgm.training import write_text
-from tuner.apart import Apart
+from tfadgm.files import write_json, write_text
+from tfadgm.resolve import resolve
+from tuner.keras_tuner_private import HYPERBAND_FACTOR
 from tuner.objectives import CLASSES, clean, disagreement
-from tuner.oracles import HYPERBAND_FACTOR
-from tuner.plan import Plan
+from tuner.process import Scorer
 from tuner.progress import tell
 from tuner.search import own_values
-from tuner.space import configured
+from tuner.spec import SearchSpec
 
 BEST, REPORT = "best_config.json", "report.json"
 
 
-def finish(plan: Plan, oracle: Any, judges: Sequence[Apart], finalists: int | None, seeds: int) -> str:
+def finish(spec: SearchSpec, oracle: Any, scorers: Sequence[Scorer], finalists: int | None, seeds: int) -> str:
     """Judges the best trials by `seeds` more seeds, writes best_config.json and report.json, and returns the table.
 
     The score by which a trial was chosen is too good on average, so what is announced is the mean of the further seeds.
     The best of these is chosen where labels judge; `bound` knows of none, and the choice is the trial whose trainings,
     that of the search with them, disagree least. The preset, if it was a trial, is judged with the finalists: it is
-    what there was to beat. `finalists` tells how many are judged again, by default a third of the trials; `judges` work
-    side by side.
+    what there was to beat.
+
+    Args:
+        spec, oracle: of the search.
+        scorers: work side by side.
+        finalists: how many are judged again; by default a third of the trials.
+        seeds: how many more.
 
     Raises:
         TrainingError: if no trial succeeded.
     """
-    objective, folder = plan.judge.objective, plan.folder
+    objective, folder = spec.scorer.objective, spec.folder
     for training in (folder / "trainings").glob("*"):
         clean(training)
-    rows, failed = _ranked(plan, oracle)
+    rows, failed = _ranked(spec, oracle)
     preset = oracle.start_order[0] if oracle.first is not None else None
-    count = finalists or third(plan.trials)
+    count = finalists or third(spec.trials)
     chosen = rows[:count] + [row for row in rows[count:] if row["trial"] == preset]
-    for row, again in zip(chosen, _judged_again(plan, judges, chosen, seeds), strict=True):
+    for row, again in zip(chosen, _judged_again(spec, scorers, chosen, seeds), strict=True):
         found = [score for score in again if score is not None]
         row["again"] = again
         row["mean"] = float(np.mean(found)) if len(found) == len(again) else None
-        row["disagreement"] = _disagreement(plan, row["trial"], seeds)
+        row["disagreement"] = _disagreement(spec, row["trial"], seeds)
     chosen.sort(key=_order(chosen, objective))
     rows, best = chosen + [row for row in rows if "again" not in row], chosen[0]
-    config = configured(plan.judge.base, best["values"], len(plan.judge.dataset.x), len(plan.judge.labels))
+    config = resolve(spec.scorer.config(best["values"]), spec.scorer.dataset)
     write_text(folder / BEST, config.to_json())
     report = {
         "objective": objective,
-        "labels_seen": plan.judge.labels_seen,
+        "labels_seen": spec.scorer.labels_seen,
         "best": best,
         "trials": rows,
         "failed": failed,
         "preset": preset,
-        "config": dataclasses.asdict(config),
+        "config": config.flat(),
     }
-    write_text(folder / REPORT, json.dumps(report, indent=2) + "\n")
+    write_json(folder / REPORT, report)
     return _table(report, folder)
 
 
@@ -73,7 +77,7 @@ def third(trials: int) -> int:
     return -(-trials // HYPERBAND_FACTOR)
 
 
-def _ranked(plan: Plan, oracle: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _ranked(spec: SearchSpec, oracle: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The trials that succeeded, the best of those with the most epochs first, and why others failed."""
     trials = list(oracle.trials.values())
     failed = {trial.trial_id: trial.message for trial in trials if trial.status in ("FAILED", "INVALID")}
@@ -82,7 +86,7 @@ def _ranked(plan: Plan, oracle: Any) -> tuple[list[dict[str, Any]], dict[str, st
             "trial": trial.trial_id,
             "score": trial.score,
             "scores": {name: trial.metrics.get_best_value(name) for name in trial.metrics.metrics if name != "seconds"},
-            "epochs": trial.hyperparameters.values.get("tuner/epochs", plan.judge.base.epochs),
+            "epochs": trial.hyperparameters.values.get("tuner/epochs", spec.scorer.base.epochs),
             "values": own_values(trial.hyperparameters.values),
         }
         for trial in trials
@@ -95,50 +99,50 @@ def _ranked(plan: Plan, oracle: Any) -> tuple[list[dict[str, Any]], dict[str, st
 
 
 def _judged_again(
-    plan: Plan, judges: Sequence[Apart], rows: list[dict[str, Any]], seeds: int
+    spec: SearchSpec, scorers: Sequence[Scorer], rows: list[dict[str, Any]], seeds: int
 ) -> list[list[float | None]]:
     """The scores of finalists under `seeds` further seeds each, None where a training diverges."""
-    free: SimpleQueue[Apart] = SimpleQueue()
-    for judge in judges:
-        free.put(judge)
+    free: SimpleQueue[Scorer] = SimpleQueue()
+    for scorer in scorers:
+        free.put(scorer)
 
     def again(row: dict[str, Any], seed: int) -> float | None:
-        judge = free.get()
+        scorer = free.get()
         try:
-            return _again(plan, judge, row["trial"], row["values"], seed)
+            return _again(spec, scorer, row["trial"], row["values"], seed)
         finally:
-            free.put(judge)
+            free.put(scorer)
 
     calls = [(row, seed) for row in rows for seed in range(1, seeds + 1)]
-    with ThreadPool(len(judges)) as pool:  # of daemons, for which an interrupt does not wait
+    with ThreadPool(len(scorers)) as pool:  # of daemons, for which an interrupt does not wait
         scores = pool.starmap(again, calls, chunksize=1)
     return [scores[first : first + seeds] for first in range(0, len(scores), seeds)]
 
 
-def _again(plan: Plan, judge: Apart, name: str, values: dict[str, Any], seed: int) -> float | None:
+def _again(spec: SearchSpec, scorer: Scorer, name: str, values: dict[str, Any], seed: int) -> float | None:
     """The score of a finalist under another seed; kept in a file, so that a resume does not repeat it.
 
     A failure is not kept: it may have been for want of memory.
     """
-    path, objective = plan.folder / "finalists" / f"{name}-{seed}.json", plan.judge.objective
+    path, objective = spec.folder / "finalists" / f"{name}-{seed}.json", spec.scorer.objective
     if path.exists():
         return json.loads(path.read_text())[objective]
     try:
-        scores = judge(values, path.with_suffix(""), seed=seed)
+        scores = scorer(values, path.with_suffix(""), seed=seed)
     except TrainingError as error:
         tell(f"Trial {name} by seed {seed}: failed: {error}")
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(scores) + "\n")
+    write_json(path, scores, indent=None)
     clean(path.with_suffix(""))
     tell(f"Trial {name} by seed {seed}: {objective} {scores[objective]:.4f}")
     return scores[objective]
 
 
-def _disagreement(plan: Plan, trial: str, seeds: int) -> float | None:
+def _disagreement(spec: SearchSpec, trial: str, seeds: int) -> float | None:
     """That of the trainings of a finalist; None where there are fewer than two."""
-    trainings = classes_of(plan.folder, trial, seeds)
-    return disagreement(trainings, plan.judge.dataset.y) if len(trainings) > 1 else None
+    trainings = classes_of(spec.folder, trial, seeds)
+    return disagreement(trainings, spec.scorer.dataset.y) if len(trainings) > 1 else None
 
 
 def classes_of(folder: Path, trial: str, seeds: int) -> list[np.ndarray]:

@@ -1,25 +1,19 @@
-"""Workers of a search: one in this process, or several in processes of their own that share the cores."""
+"""A worker of a chief on this or another machine, and the roles that flags and environment give."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import re
-import signal
-import sys
-from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
-import grpc
-
-from tfadgm.cli import exit_status
-from tfadgm.errors import InputError, TrainingError
-from tuner.apart import Apart, set_threads, spawn
-from tuner.chief import Chief, serve
-from tuner.client import ChiefLost, Client, TrialTaken
-from tuner.plan import check_same, make_plan
-from tuner.progress import tell
+from tfadgm.errors import InputError
+from tuner.client import ChiefLost, Client, TrialTaken, grpc
+from tuner.keras_tuner_private import oracle_of
+from tuner.process import ScorerProcess
 from tuner.search import Search
+from tuner.spec import check_same, make_spec
 
 
 def take_role(flags: argparse.Namespace) -> None:
@@ -52,16 +46,13 @@ def work(flags: argparse.Namespace) -> None:
     Raises:
         InputError: if no chief answers, its search is another, or another process has the name of this worker.
     """
-    host, _, port = flags.address.rpartition(":")
-    os.environ |= {
-        "KERASTUNER_TUNER_ID": flags.worker, "KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port,
-    }  # fmt: skip
-    plan = make_plan(flags)
+    spec = make_spec(flags)
+    client = Client(oracle_of(spec), flags.address)
     try:
-        Client(plan.oracle()).get_space()  # the chief makes the folder before it answers
-        check_same(plan)
-        with Apart(plan.judge) as judge:
-            Search(plan.oracle(), judge, plan.folder).search()
+        client.get_space()  # the chief makes the folder before it answers
+        check_same(spec)
+        with ScorerProcess(spec.scorer) as scorer:
+            run(client, scorer, flags.worker, Search(client, spec.folder, bool(spec.scorer.base.decay)))
     except (ChiefLost, TrialTaken) as error:
         raise InputError(str(error)) from None
     except grpc.RpcError as error:
@@ -69,67 +60,23 @@ def work(flags: argparse.Namespace) -> None:
         raise InputError(f"Expected the chief of the search at {flags.address}. Received {told}") from None
 
 
-def with_workers(oracle: Any, flags: argparse.Namespace) -> None:
-    """Runs the search of `oracle` in `flags.workers` processes on this machine, with this one as their chief.
+def run(client: Client, scorer: Any, worker: str, search: Search) -> None:
+    """Runs trials under the name `worker`; the chief hears of each while it runs, and of a mistake."""
 
-    Raises:
-        TrainingError: if a worker fails.
-    """
-    chief, workers = Chief(oracle), Workers(flags)
+    def heard(values: dict[str, Any], folder: Path, epochs: int | None = None) -> dict[str, float]:
+        with client.beating(folder.name):
+            return scorer(values, folder, epochs=epochs)
+
     try:
-        serve(chief, "127.0.0.1:0", workers.start_all, lambda: workers.look(chief))
-    finally:
-        workers.stop()
-
-
-class Workers:
-    """Worker processes on this machine. One that is killed is replaced; one that fails ends the search."""
-
-    def __init__(self, flags: argparse.Namespace) -> None:
-        self.names = [f"worker{number}" for number in range(1, flags.workers + 1)]
-        self.flags = flags
-        self.processes: dict[str, BaseProcess] = {}
-
-    def start_all(self, port: int) -> None:
-        """Starts them for the chief at `port` of this machine, with the cores shared out."""
-        self.flags.address = f"127.0.0.1:{port}"
-        for name in self.names:
-            self._start(name)
-        tell("Workers: processes " + ", ".join(str(process.pid) for process in self.processes.values()))
-
-    def look(self, chief: Chief) -> None:
-        """Replaces workers that were killed. Raises TrainingError if one has failed."""
-        for name, process in self.processes.items():
-            if process.exitcode is None or process.exitcode == 0 or chief.stop_triggered:
-                continue
-            if process.exitcode > 0 or name not in chief.heard:
-                raise TrainingError(f"Expected {name} to work. Received its end with exit status {process.exitcode}")
-            chief.lose(name, "was killed")
-            self._start(name)
-
-    def stop(self) -> None:
-        for process in self.processes.values():
-            process.terminate()
-            process.join()
-
-    def _start(self, name: str) -> None:
-        flags = argparse.Namespace(**vars(self.flags) | {"worker": name})
-        self.processes[name] = spawn(_work_for_parent, flags)
+        search.run(heard, worker)
+    except (ChiefLost, TrialTaken, grpc.RpcError):
+        raise
+    except Exception as error:
+        client.tell_mistake(error)
+        raise
 
 
 def threads_of(workers: int) -> int:
     """The threads of each of so many processes that share the cores of this one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // workers)
-
-
-def _work_for_parent(flags: argparse.Namespace) -> None:
-    """The main function of a worker process."""
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  the chief tells of every trial
-    set_threads(threads_of(flags.workers))
-
-    def main() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # its parent ends it so
-        work(flags)
-
-    sys.exit(exit_status("tuner", main))

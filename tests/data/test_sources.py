@@ -4,12 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfadgm.data import sources
+from tfadgm.data import sources, tfds, toy
+from tfadgm.data.arrays import likelihood_of
+from tfadgm.data.dataset import UNLABELED
 from tfadgm.errors import InputError
 
 
 def test_digits_are_split_without_overlap():
-    data = sources.digits()
+    data = toy.digits()
     assert (data.x.shape, data.x_test.shape) == ((1257, 8, 8), (540, 8, 8))
     rows = {row.tobytes() for row in data.x}
     assert sum(row.tobytes() in rows for row in data.x_test) == 0
@@ -17,27 +19,27 @@ def test_digits_are_split_without_overlap():
 
 
 def test_moons_train_and_test_points_are_drawn_separately():
-    data = sources.moons(seed=3)
+    data = toy.moons(seed=3)
     assert data.x.shape == (10_006, 2)
-    assert (data.y != sources.UNKNOWN).sum() == 6
+    assert (data.y != UNLABELED).sum() == 6
     assert not {row.tobytes() for row in data.x} & {row.tobytes() for row in data.x_test}
-    assert (data.x != sources.moons(seed=4).x).any()
-    assert (data.x_test == sources.moons(seed=4).x_test).all()
+    assert (data.x != toy.moons(seed=4).x).any()
+    assert (data.x_test == toy.moons(seed=4).x_test).all()
 
 
 def test_labeled_moons_lie_on_their_moon():
     """Each labeled point is nearer to the mean of its class's three nearest points than to the other's."""
-    x, y = sources.draw_moons(2000, seed=0)
-    distances = np.linalg.norm(sources.MOONS_LABELED[:, None] - x, axis=-1)
+    x, y = toy.draw_moons(2000, seed=0)
+    distances = np.linalg.norm(toy.MOONS_LABELED[:, None] - x, axis=-1)
     nearest = [np.sort(distances[:, y == index], 1)[:, :3].mean(1) for index in (0, 1)]
     assert np.stack(nearest).argmin(0).tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_likelihood_follows_the_values():
-    assert sources.likelihood_of(np.array([[0.0, 0.3, 1.0]])) == "bernoulli"
-    assert sources.likelihood_of(np.array([[0, 255]], np.uint8)) == "bernoulli"
-    assert sources.likelihood_of(np.array([[0.0, 1.5]])) == "gaussian"
-    assert sources.likelihood_of(np.array([[-0.1, 0.5]])) == "gaussian"
+    assert likelihood_of(np.array([[0.0, 0.3, 1.0]])) == "bernoulli"
+    assert likelihood_of(np.array([[0, 255]], np.uint8)) == "bernoulli"
+    assert likelihood_of(np.array([[0.0, 1.5]])) == "gaussian"
+    assert likelihood_of(np.array([[-0.1, 0.5]])) == "gaussian"
 
 
 @pytest.mark.skipif(
@@ -45,7 +47,7 @@ def test_likelihood_follows_the_values():
     reason="no prepared MNIST: set TFDS_DATA_DIR",
 )
 def test_mnist_is_whole():
-    data = sources.mnist()
+    data = tfds.mnist()
     assert (data.x.shape, data.x_test.shape) == ((60_000, 28, 28, 1), (10_000, 28, 28, 1))
     assert data.x.dtype == np.uint8
     assert np.bincount(data.y).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -54,5 +56,15 @@ def test_mnist_is_whole():
 def test_an_unusable_folder_of_mnist_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="Expected mnist from TensorFlow Datasets") as error:
-        sources.mnist(str(tmp_path / "file"))
+        tfds.mnist(str(tmp_path / "file"))
     assert "\n" not in str(error.value)
+
+
+def test_a_new_source_is_its_name(monkeypatch):
+    monkeypatch.setitem(sources.SOURCES, "mine", lambda data_dir, seed: toy.moons(data_dir, seed + 1))
+    assert (sources.load_dataset("mine", None, 3).x == toy.moons(seed=4).x).all()
+
+
+def test_unknown_data_are_named():
+    with pytest.raises(InputError, match="Expected dataset to be one of digits, .* or the path of an .npz file"):
+        sources.load_dataset("cifar")

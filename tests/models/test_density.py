@@ -1,8 +1,5 @@
 """Every model of x alone: bounds by Monte Carlo over the factorisation written out, limits, fit, files."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -11,9 +8,9 @@ from tensorflow_probability import distributions as tfd
 
 from tests.conftest import randomise
 from tfadgm import models
-from tfadgm.bounds import importance_weighted
+from tfadgm.inference.elbo import importance_weighted
+from tfadgm.inference.sampling import Sampler
 from tfadgm.models.density import DensityModel
-from tfadgm.sweep import Draws
 
 SAMPLES = 20_000
 
@@ -121,8 +118,8 @@ LAYERS = pytest.mark.parametrize(
 
 
 def test_no_model_is_missing_here():
-    exported = {name for name in models.__all__ if issubclass(getattr(models, name), DensityModel)}
-    assert exported - {"DensityModel"} == set(LOG_WEIGHTS)
+    exported = {cls.__name__ for cls in models.MODELS.values() if issubclass(cls, DensityModel)}
+    assert exported == set(LOG_WEIGHTS)
 
 
 @LAYERS
@@ -132,7 +129,7 @@ def test_log_weights_by_monte_carlo(kind, layers, exact, x):
     model = randomise(make(kind, stochastic_layers=layers))
     rows = model.scaling(x)
     expected = LOG_WEIGHTS[kind](model, rows, SAMPLES).numpy()
-    found = model._weights(rows, Draws((3, 4), SAMPLES, exact=exact)).numpy()
+    found = model._weights(rows, Sampler((3, 4), SAMPLES, analytic_kl=exact)).numpy()
     assert found.shape == (SAMPLES, 5)
     error = np.sqrt((found.var(0) + expected.var(0)) / SAMPLES)
     assert (np.abs(found.mean(0) - expected.mean(0)) < 5 * error).all()
@@ -144,7 +141,7 @@ def test_many_samples_agree_on_the_evidence(kind, layers, x):
     model = randomise(make(kind, stochastic_layers=layers))
     rows = model.scaling(x)
     expected = LOG_WEIGHTS[kind](model, rows, SAMPLES).numpy()
-    found = model._weights(rows, Draws((3, 4), SAMPLES)).numpy()
+    found = model._weights(rows, Sampler((3, 4), SAMPLES)).numpy()
     one, two = (importance_weighted(tf.constant(part), SAMPLES).numpy() for part in (expected, found))
     relative = [np.exp(part - part.max(0)).std(0) / np.exp(part - part.max(0)).mean(0) for part in (expected, found)]
     error = np.sqrt((relative[0] ** 2 + relative[1] ** 2) / SAMPLES)
@@ -162,7 +159,7 @@ def test_the_bound_averages_groups():
 def test_the_bound_of_a_user_has_his_importance_samples(kind, x):
     """K = 3 of his, over M = 2 of the model, whatever K it was trained with."""
     model = randomise(make(kind, mc_samples=2))
-    weights = model._weights(model.scaling(x), Draws((0, 0), 6))
+    weights = model._weights(model.scaling(x), Sampler((0, 0), 6))
     found = model.log_likelihood_bound(x, importance_samples=3)
     np.testing.assert_allclose(found, importance_weighted(weights, 3), rtol=1e-5)
 
@@ -182,10 +179,10 @@ def test_a_useless_auxiliary_variable_leaves_the_vae(x):
     ):
         for source, target in zip(theirs.weights, own.weights, strict=True):
             target.assign(source)
-    drawn = Draws((1, 2), 7)
-    drawn.drawn = 1  # the VAE has no a to draw
-    expected = vae._weights(vae.scaling(x), drawn)
-    np.testing.assert_allclose(avae._weights(avae.scaling(x), Draws((1, 2), 7)), expected, rtol=1e-4)
+    sampler = Sampler((1, 2), 7)
+    sampler.drawn = 1  # the VAE has no a to draw
+    expected = vae._weights(vae.scaling(x), sampler)
+    np.testing.assert_allclose(avae._weights(avae.scaling(x), Sampler((1, 2), 7)), expected, rtol=1e-4)
 
 
 @ALL
@@ -194,10 +191,10 @@ def test_fit_learns(kind, x):
     model.compile(optimizer=keras.optimizers.Adam(1e-2))
     stream = tf.data.Dataset.from_tensors({"unlabeled": x}).repeat()
     history = model.fit(stream, epochs=3, steps_per_epoch=20, verbose=0, shuffle=False).history
-    assert set(history) == {"loss", "bound"}
-    assert history["bound"][-1] > history["bound"][0]
-    found = model.evaluate(x, verbose=0, return_dict=True)["bound"]
-    assert found == pytest.approx(float(tf.reduce_mean(model.bound(x))), rel=1e-4)
+    assert set(history) == {"loss", "elbo"}
+    assert history["elbo"][-1] > history["elbo"][0]
+    found = model.evaluate(x, verbose=0, return_dict=True)["elbo"]
+    assert found == pytest.approx(float(tf.reduce_mean(model.elbo(x))), rel=1e-4)
 
 
 @ALL
@@ -209,13 +206,13 @@ def test_warm_up_weighs_the_divergences(kind, x):
     head = model.p_x_z.layers[-1]
     head.kernel.assign(tf.zeros_like(head.kernel))
     seeds, rows = tf.random.split(tf.constant([0, 1]), 5), model.scaling(x)
-    ends = [model._weights(rows, Draws(seeds[3], 1, kl_weight=weight, exact=True))[0] for weight in (0.0, 1.0)]
+    ends = [model._weights(rows, Sampler(seeds[3], 1, kl_weight=weight, analytic_kl=True))[0] for weight in (0.0, 1.0)]
     likelihood = tfd.Bernoulli(logits=head.bias.value).log_prob(rows)
     np.testing.assert_allclose(ends[0], tf.reduce_sum(likelihood, -1), rtol=1e-4)
     assert (np.abs(ends[1] - ends[0]) > 0.01).all()
     for step, weight in enumerate([0.0, 0.25, 0.5, 0.75, 1.0, 1.0]):
         model.optimizer.iterations.assign(step)
-        bound = model.training_terms({"unlabeled": x}, seeds)[1][0]
+        bound = model.training_terms({"unlabeled": x}, seeds)[1]["elbo"]
         np.testing.assert_allclose(bound, weight * ends[1] + (1 - weight) * ends[0], rtol=1e-4)
 
 
@@ -242,23 +239,10 @@ def test_networks_of_the_auxiliary_variable_may_be_smaller(tmp_path, x):
     np.testing.assert_allclose(loaded.log_likelihood_bound(x), model.log_likelihood_bound(x), rtol=1e-5)
 
 
-LOAD = """
-import sys, keras, numpy as np, tfadgm
-folder, *kinds = sys.argv[1:]
-x = np.load(f"{folder}/x.npy")
-for kind in kinds:
-    model = keras.models.load_model(f"{folder}/{kind}.keras")
-    np.savez(f"{folder}/{kind}.npz", bound=model.log_likelihood_bound(x), generated=model.generate(3, (5, 6)).numpy())
-"""
-
-
-def test_files_load_in_a_new_process(tmp_path, x):
-    np.save(tmp_path / "x.npy", x)
-    trained = {kind: randomise(make(kind, stochastic_layers=1 if kind == "NFVAE" else 2)) for kind in LOG_WEIGHTS}
-    for kind, model in trained.items():
-        model.save(tmp_path / f"{kind}.keras")
-    subprocess.run([sys.executable, "-c", LOAD, str(tmp_path), *trained], check=True, capture_output=True)
-    for kind, model in trained.items():
-        with np.load(tmp_path / f"{kind}.npz") as loaded:
-            np.testing.assert_allclose(loaded["bound"], model.log_likelihood_bound(x), rtol=1e-5)
-            np.testing.assert_allclose(loaded["generated"], model.generate(3, (5, 6)).numpy(), rtol=1e-5)
+@ALL
+def test_files_load(tmp_path, kind, x):
+    model = randomise(make(kind, stochastic_layers=1 if kind == "NFVAE" else 2))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.log_likelihood_bound(x), model.log_likelihood_bound(x), rtol=1e-5)
+    np.testing.assert_allclose(loaded.generate(3, (5, 6)), model.generate(3, (5, 6)), rtol=1e-5)

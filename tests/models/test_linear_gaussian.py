@@ -54,8 +54,8 @@ def test_the_true_posteriors_reach_the_evidence():
     x, y = draw(300, seed=0)
     joint, evidence = log_evidence(x)
     model = exact_m2()
-    labeled = model.labeled_bound(x, y, seed=[0, 1]).numpy() - joint[np.arange(300), y]
-    unlabeled = model.unlabeled_bound(x, seed=[0, 2]).numpy() - evidence
+    labeled = model.labeled_elbo(x, y, seed=[0, 1]).numpy() - joint[np.arange(300), y]
+    unlabeled = model.unlabeled_elbo(x, seed=[0, 2]).numpy() - evidence
     for gap in (labeled, unlabeled):
         assert abs(gap.mean()) < 5 * gap.std() / np.sqrt(300)
         assert np.abs(gap).max() < 0.3
@@ -65,10 +65,10 @@ def test_a_wrong_posterior_costs_its_divergence():
     """Shifting the mean of q(z|x,y) by d lowers -L(x,y) by the KL divergence d^2 / (2 variance)."""
     x, y = draw(300, seed=0)
     model, shift = exact_m2(), 0.4
-    before = model.labeled_bound(x, y, seed=[0, 1]).numpy()
+    before = model.labeled_elbo(x, y, seed=[0, 1]).numpy()
     bias = model.q_z_xy.projections[0].bias
     bias.assign(bias + np.array([shift, 0.0]))
-    after = model.labeled_bound(x, y, seed=[0, 1]).numpy()
+    after = model.labeled_elbo(x, y, seed=[0, 1]).numpy()
     variance = 1 - LOADING @ np.linalg.inv(COVARIANCE) @ LOADING
     assert (before - after).mean() == pytest.approx(shift**2 / (2 * variance), rel=0.05)
 
@@ -92,8 +92,8 @@ def test_a_fitted_bound_comes_close_to_the_evidence(kind):
     fresh, labels = draw(20_000, seed=2)
     joint, evidence = log_evidence(fresh)
     for bound, truth in (
-        (model.labeled_bound(fresh, labels, seed=[0, 1]).numpy(), joint[np.arange(len(labels)), labels]),
-        (model.unlabeled_bound(fresh, seed=[0, 1]).numpy(), evidence),
+        (model.labeled_elbo(fresh, labels, seed=[0, 1]).numpy(), joint[np.arange(len(labels)), labels]),
+        (model.unlabeled_elbo(fresh, seed=[0, 1]).numpy(), evidence),
     ):
         gap = truth - bound
         error = gap.std() / np.sqrt(len(gap))

@@ -27,4 +27,4 @@ def test_the_ladder_narrows():
 def test_a_ladder_of_linear_models(x):
     model = LVAE((2, 3), hidden_units=(), latent_units=4, stochastic_layers=2, likelihood="bernoulli")
     assert [network.projections[0].kernel.shape for network in model.n_z_d] == [(6, 8), (8, 4)]
-    assert np.isfinite(model.bound(x)).all()
+    assert np.isfinite(model.elbo(x)).all()

@@ -10,6 +10,7 @@ import argparse
 import base64
 import json
 import re
+import threading
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,7 +27,7 @@ from tensorflow_serving.apis import (
 )
 
 from tests.serving.double_models import Models, ServerError
-from tfadgm.serving import warmup
+from tfadgm.serving.signatures import strings
 
 
 def grpc_errors(method):
@@ -60,7 +61,7 @@ class Grpc(prediction_service_pb2_grpc.PredictionServiceServicer, model_service_
         version = self.models[request.model_spec.name]
         examples = [example.SerializeToString() for example in request.input.example_list.examples]
         name = request.model_spec.signature_name or "serving_default"
-        outputs = version.run(name, {"inputs": warmup.strings(examples)})
+        outputs = version.run(name, {"inputs": strings(examples)})
         response = classification_pb2.ClassificationResponse()
         for names, scores in zip(outputs["classes"], outputs["scores"], strict=True):
             row = response.result.classifications.add()
@@ -84,7 +85,7 @@ def decoded(value):
 
 def array(value, kind):
     value = decoded(value)
-    return warmup.strings(value) if kind == tf.string else np.array(value, kind.as_numpy_dtype)
+    return strings(value) if kind == tf.string else np.array(value, kind.as_numpy_dtype)
 
 
 def plain(value):
@@ -152,26 +153,32 @@ def batching_limits(path):
     }
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--rest_api_port", type=int)
-    parser.add_argument("--model_config_file")
-    parser.add_argument("--monitoring_config_file")
-    parser.add_argument("--batching_parameters_file")
-    parser.add_argument("--enable_batching", action="store_true")
-    parser.add_argument("--file_system_poll_wait_seconds", type=int, default=1)
-    flags = parser.parse_args()
-    limits = batching_limits(flags.batching_parameters_file) if flags.enable_batching else None
-    models = Models(flags.model_config_file, limits, flags.file_system_poll_wait_seconds)
-    server = grpc.server(futures.ThreadPoolExecutor(32))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Grpc(models), server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(Grpc(models), server)
-    server.add_insecure_port(f"localhost:{flags.port}")
-    server.start()
-    Rest.models = models
-    ThreadingHTTPServer(("localhost", flags.rest_api_port), Rest).serve_forever()
+class Double:
+    """The server in threads of this process, started by the flags of `tensorflow_model_server`."""
 
+    def __init__(self, arguments):
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--port", type=int)
+        parser.add_argument("--rest_api_port", type=int)
+        parser.add_argument("--model_config_file")
+        parser.add_argument("--monitoring_config_file")
+        parser.add_argument("--batching_parameters_file")
+        parser.add_argument("--enable_batching", action="store_true")
+        parser.add_argument("--file_system_poll_wait_seconds", type=int, default=1)
+        flags = parser.parse_args(arguments)
+        limits = batching_limits(flags.batching_parameters_file) if flags.enable_batching else None
+        self.models = Models(flags.model_config_file, limits, flags.file_system_poll_wait_seconds)
+        self.grpc = grpc.server(futures.ThreadPoolExecutor(32))
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Grpc(self.models), self.grpc)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(Grpc(self.models), self.grpc)
+        self.grpc.add_insecure_port(f"localhost:{flags.port}")
+        self.grpc.start()
+        handler = type("Handler", (Rest,), {"models": self.models})
+        self.rest = ThreadingHTTPServer(("localhost", flags.rest_api_port), handler)
+        threading.Thread(target=self.rest.serve_forever, daemon=True).start()
 
-if __name__ == "__main__":
-    main()
+    def stop(self):
+        self.models.stopped.set()
+        self.rest.shutdown()
+        self.rest.server_close()
+        self.grpc.stop(None).wait()

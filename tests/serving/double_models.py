@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-import time
 from concurrent import futures
 from pathlib import Path
 
@@ -32,6 +31,7 @@ class Batcher:
 
     def __init__(self, run, limits):
         self.run, self.limits, self.waiting = run, limits, queue.Queue()
+        self.most = 0  # requests in a batch
         threading.Thread(target=self.work, daemon=True).start()
 
     def __call__(self, feeds, fetches):
@@ -57,6 +57,7 @@ class Batcher:
             self.answer(merged, rows)
 
     def answer(self, merged, rows):
+        self.most = max(self.most, len(merged))
         padding = next(size for size in self.limits["sizes"] if size >= rows) - rows
         try:
             feeds = {name: np.concatenate([item[0][name] for item in merged]) for name in merged[0][0]}
@@ -122,15 +123,14 @@ class Models:
     """The models of a models.config, each at its newest version."""
 
     def __init__(self, config, limits, poll_seconds):
-        self.limits, self.versions = limits, {}
+        self.limits, self.versions, self.stopped = limits, {}, threading.Event()
         parsed = text_format.Parse(Path(config).read_text(), model_server_config_pb2.ModelServerConfig())
         self.folders = {model.name: Path(model.base_path) for model in parsed.model_config_list.config}
         self.poll()
         threading.Thread(target=self.poll_forever, args=[poll_seconds], daemon=True).start()
 
     def poll_forever(self, seconds):
-        while True:
-            time.sleep(seconds)
+        while not self.stopped.wait(seconds):
             self.poll()
 
     def poll(self):

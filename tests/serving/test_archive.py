@@ -14,11 +14,11 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from tests.serving.conftest import NAMES, make_servable
+from tests.serving.conftest import NAMES, info_of, make_plain, make_servable, new_model
 from tfadgm import serving
 from tfadgm.errors import InputError
 from tfadgm.serving import archive, configs, warmup
-from tfadgm.serving.commands import export_run, instructions
+from tfadgm.serving.commands import export_run
 
 
 def export(output: Path, **options) -> Path:
@@ -98,6 +98,29 @@ def test_what_a_user_has_written_into_them_stays(tmp_path):
     assert (tmp_path / "models.config").read_text() == "what?"
 
 
+def test_a_folder_of_models_that_was_moved_is_served_from_where_it_is(tmp_path, capsys):
+    old, new = tmp_path / "old", tmp_path / "new"
+    for name in ("tiny", "other"):
+        (old / name).mkdir(parents=True)
+        configs.write(old / name)
+    (old / "cloud").mkdir()
+    own = 'config { name: "mine" base_path: "/elsewhere/mine" } config { name: "cloud" base_path: "gs://bucket/cloud" }'
+    config = old / "models.config"
+    config.write_text(config.read_text().replace("model_config_list {", f"model_config_list {{ {own}"))
+    configs.write(old / "tiny")
+    assert capsys.readouterr().out == ""
+    old.rename(new)
+    configs.write(new / "tiny")
+    found = {name: place for name, place, _ in models(new)}
+    assert found == {
+        "tiny": f"{new}/tiny", "other": f"{new}/other", "mine": "/elsewhere/mine", "cloud": "gs://bucket/cloud"
+    }  # fmt: skip
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        f"{new}/models.config: {name} was in {old}/{name} and is now in {new}/{name}" for name in ("tiny", "other")
+    ]
+
+
 def test_no_model_is_lost_when_many_are_added_at_once(tmp_path):
     names = [f"model{number}" for number in range(24)]
     with ThreadPoolExecutor(8) as threads:
@@ -120,7 +143,7 @@ def test_warm_up_requests_are_what_a_server_replays(exported):
 
 
 def test_model_info_tells_what_was_exported(exported):
-    info = json.loads((exported / "assets.extra" / "model_info.json").read_text())
+    info = info_of(exported)
     model = make_servable().model
     assert info["classes"] == list(NAMES)
     assert info["feature_shape"] == [2, 3]
@@ -133,23 +156,22 @@ def test_model_info_tells_what_was_exported(exported):
     assert set(info["versions"]) == {"tfadgm", "tensorflow", "keras", "tensorflow_probability"}
 
 
+def test_parameters_are_those_that_answers_depend_on():
+    model = make_plain()
+    assert archive.parameters(model) == model.q_y_x.count_params() + 2 * 6  # and the scaling
+
+
 def test_units_of_gaussian_features():
-    model = make_servable(likelihood="gaussian").model
+    model = new_model(likelihood="gaussian")
     model.adapt(np.arange(12, dtype=np.float32).reshape(2, 2, 3) * 4)
     expected = "those of training: means of the features from 12 to 32, standard deviations from 12 to 12"
     assert archive._units(model) == expected
 
 
-def test_instructions_name_the_commands(exported):
-    text = instructions(exported)
-    for part in ("tensorflow_model_server", "docker run", "curl -d", "urllib.request", "the server itself was not run"):
-        assert part in text
-
-
-def test_samples_are_those_of_the_export_only(tmp_path, unverified, monkeypatch):
+def test_samples_are_those_of_the_export_only(tmp_path, unverified):
     model = make_servable().model
     path = serving.export(model, tmp_path, name="tiny", class_names=NAMES, samples=3, temperature=1.0)
-    assert json.loads((path / "assets.extra" / "model_info.json").read_text())["samples"] == 3
+    assert info_of(path)["samples"] == 3
     assert model.prediction_samples == 16
 
 
@@ -158,6 +180,7 @@ def test_samples_are_those_of_the_export_only(tmp_path, unverified, monkeypatch)
     [
         ({"name": "../x"}, "Expected a name of letters"),
         ({"name": ""}, "Expected a name of letters"),
+        ({"name": "m[1]"}, r"Expected a name of letters.* Received: 'm\[1\]'"),
         ({"version": 0}, "Expected version to be 1 or more. Received: 0"),
         ({"samples": 0}, "Expected samples to be 1 or more. Received: 0"),
         ({"temperature": 0.0}, "Expected a temperature above 0. Received: 0.0"),
@@ -172,15 +195,44 @@ def test_arguments_that_cannot_be_used(tmp_path, options, message):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_full_disk_leaves_nothing(tmp_path, unverified):
+@pytest.mark.parametrize("name", ["m[1]", "m\\1"])
+def test_folders_that_tensorflow_cannot_read_from(tmp_path, name):
+    with pytest.raises(InputError, match="Expected a folder without .* which TensorFlow takes for patterns"):
+        export(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_letters_in_a_folder_are_letters(tmp_path, unverified):
+    for name in ("m*", "it's here"):
+        assert export(tmp_path / name).name == "1"
+        assert export(tmp_path / name).name == "2"
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, keep):
+    keep("serving_default")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))
     try:
         with pytest.raises(InputError, match="Expected to write to"):
             export(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_file_is_on_the_disk_before_a_version_has_its_number(tmp_path, unverified, monkeypatch):
+    synced: set[str] = set()
+    sync = archive.sync
+    monkeypatch.setattr(archive, "sync", lambda path: (synced.add(path.name), sync(path)))
+    number = archive._number
+
+    def checked(partial, folder, version):
+        assert {path.name for path in partial.rglob("*")} <= synced
+        return number(partial, folder, version)
+
+    monkeypatch.setattr(archive, "_number", checked)
+    export(tmp_path)
+    assert "tiny" in synced
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
@@ -191,8 +243,8 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_a_run_folder_is_exported_with_its_report(tmp_path, run_dir, unverified):
-    path = export_run(run_dir, str(tmp_path), "tiny", None, None)
-    info = json.loads((path / "assets.extra" / "model_info.json").read_text())
+    path = export_run(run_dir, tmp_path, "tiny", None, None)
+    info = info_of(path)
     assert (info["model"], info["labels"], info["test_error"]) == ("sdgm", 6, 1.0)
     assert info["calibration"]["points"] == 4000
 
@@ -214,6 +266,8 @@ def damage(run_dir: Path, how: str) -> None:
     elif how == "other classes":
         report = json.loads((run_dir / "report.json").read_text())
         (run_dir / "report.json").write_text(json.dumps(report | {"classes": ["a", "b"]}))
+    elif how == "no classifier":
+        (run_dir / "report.json").write_text('{"model": "avae", "dataset": "digits"}')
 
 
 @pytest.mark.parametrize(
@@ -224,12 +278,13 @@ def damage(run_dir: Path, how: str) -> None:
         ("another report", "Expected a finished run"),
         ("no model", "Expected the model of a run"),
         ("half a model", "Expected the model of a run"),
-        ("another model", "Expected a model of tfadgm with 3 classes .* Received: Sequential"),
-        ("other classes", "Expected a model of tfadgm with 2 classes"),
+        ("another model", "Expected a model of tfadgm in .*model.keras. Received: Sequential"),
+        ("other classes", "Expected a classifier with 2 classes in .*model.keras. Received: SDGM with 3"),
+        ("no classifier", "Expected the run of a classifier. Received .*, of the model avae"),
     ],
 )
 def test_a_damaged_run_folder(tmp_path, run_dir, how, message):
     damage(run_dir, how)
     with pytest.raises(InputError, match=message):
-        export_run(run_dir, str(tmp_path / "models"), "tiny", None, None)
+        export_run(run_dir, tmp_path / "models", "tiny", None, None)
     assert not (tmp_path / "models").exists()

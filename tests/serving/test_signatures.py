@@ -5,17 +5,15 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import CLASSES, make_model
-from tests.serving.conftest import NAMES, make_servable
-from tfadgm.serving.signatures import Servable
-from tfadgm.serving.warmup import serialized_example, strings
+from tests.serving.conftest import NAMES, make_servable, new_model
+from tfadgm.errors import InputError
+from tfadgm.serving.signatures import SIGNATURES, Servable, serialized_example, shapes, signatures_of, strings
 
 MODELS = pytest.mark.parametrize("kind", ["ADGM", "SDGM", "M2"])
 
 
 def ask(servable: Servable, name: str, *arrays) -> dict[str, np.ndarray]:
-    method, specs = servable.signatures[name]
-    tensors = [tf.constant(array, spec.dtype) for array, spec in zip(arrays, specs, strict=True)]
-    return {alias: value.numpy() for alias, value in method(*tensors).items()}
+    return servable.ask(name, dict(zip(SIGNATURES[name].inputs, arrays, strict=True)))
 
 
 def png(image: np.ndarray) -> bytes:
@@ -51,7 +49,8 @@ def test_a_row_that_is_not_finite_says_so_and_its_neighbours_do_not_notice(serva
 
 
 @pytest.mark.parametrize("largest", [1.0, 16.0, 255.0])
-def test_a_full_byte_is_the_largest_intensity(servable, images, largest):
+def test_a_full_byte_is_the_largest_intensity(images, largest):
+    servable = Servable(new_model(), NAMES)
     servable.model.adapt(np.full([2, 2, 3], largest, np.float32))
     expected = ask(servable, "serving_default", images * (largest / 255))
     for name, array in [
@@ -87,7 +86,7 @@ def test_scores_are_the_bounds(kind, x):
     answer = ask(servable, "score", x)
     np.testing.assert_allclose(answer["log_likelihood_bound"], servable.model.log_likelihood_bound(x), rtol=1e-5)
     for c in range(CLASSES):  # -L(x,y) - log p(y), over the same 16 samples
-        expected = servable.model.labeled_bound(x, np.full(len(x), c)) + np.log(CLASSES)
+        expected = servable.model.labeled_elbo(x, np.full(len(x), c)) + np.log(CLASSES)
         np.testing.assert_allclose(answer["class_log_likelihood_bound"][:, c], expected, rtol=1e-5)
 
 
@@ -139,8 +138,14 @@ def test_a_label_of_no_class_generates_nothing(servable, label):
 
 def test_signatures_are_those_that_make_sense():
     always = {"serving_default", "score", "generate", "classify"}
-    assert set(make_servable("M2").signatures) == always | {"predict_images", "predict_bytes"}
-    assert set(make_servable(feature_shape=(6,)).signatures) == always | {"embed"}
+    assert set(signatures_of(make_servable("M2").info)) == always | {"predict_images", "predict_bytes"}
+    assert set(signatures_of(make_servable(feature_shape=(6,)).info)) == always | {"embed"}
+
+
+def test_shapes_are_those_of_the_model():
+    info = {"classes": list(NAMES), "feature_shape": [2, 3], "auxiliary_units": 4}
+    found = shapes({"x": "float32 B features", "y": "uint8 C A", "seed": "int32 2"}, info)
+    assert found == {"x": ("float32", [-1, 2, 3]), "y": ("uint8", [3, 4]), "seed": ("int32", [2])}
 
 
 def test_empty_batches_are_answered(servable):
@@ -149,7 +154,7 @@ def test_empty_batches_are_answered(servable):
 
 
 def test_what_a_servable_expects():
-    with pytest.raises(ValueError, match="Expected 3 class names. Received: 2"):
+    with pytest.raises(InputError, match="Expected 3 class names. Received: 2"):
         Servable(make_model("SDGM"), ("a", "b"))
-    with pytest.raises(ValueError, match="Expected a temperature above 0. Received: 0"):
+    with pytest.raises(InputError, match="Expected a temperature above 0. Received: 0"):
         Servable(make_model("SDGM"), NAMES, 0)

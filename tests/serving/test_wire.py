@@ -12,7 +12,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -32,19 +31,20 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tests.serving.conftest import NAMES, make_servable
+from tests.serving.conftest import NAMES, make_plain
+from tests.serving.double import Double
 from tests.serving.test_signatures import ask, png
-from tfadgm.serving import configs, warmup
+from tfadgm.serving import configs
+from tfadgm.serving.signatures import Servable, serialized_example, strings
 
-DOUBLE = [sys.executable, "-m", "tests.serving.double"]
 BINARY = os.environ.get("TENSORFLOW_MODEL_SERVER")
 SECONDS = 120
 
 
 class Server:
-    """A server process on a copy of an export, and its clients."""
+    """A server on a copy of an export, and its clients: the double without a `binary`."""
 
-    def __init__(self, command: list[str], output: Path, exported: Path, batching: bool):
+    def __init__(self, binary: str | None, output: Path, exported: Path, batching: bool):
         shutil.copytree(exported, output / "tiny" / "1")
         configs.write(output / "tiny")
         with socket.socket() as one, socket.socket() as two:
@@ -61,7 +61,8 @@ class Server:
         if batching:
             flags += ["--enable_batching", f"--batching_parameters_file={output / 'batching.config'}"]
         self.output = output
-        self.process = subprocess.Popen([*command, *flags], cwd=Path(__file__).parents[2])
+        self.double = None if binary else Double(flags)
+        self.process = subprocess.Popen([binary, *flags]) if binary else None
         self.channel = grpc.insecure_channel(f"localhost:{self.port}")
         self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
@@ -70,8 +71,11 @@ class Server:
 
     def stop(self) -> None:
         self.channel.close()
-        self.process.kill()
-        self.process.wait()
+        if self.double:
+            self.double.stop()
+        else:
+            self.process.kill()
+            self.process.wait()
 
     def available(self) -> set[int]:
         request = get_model_status_pb2.GetModelStatusRequest()
@@ -107,28 +111,28 @@ class Server:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(DOUBLE, id="double"),
+        pytest.param(None, id="double"),
         pytest.param(
-            [BINARY],
+            BINARY,
             id="tensorflow_model_server",
             marks=pytest.mark.skipif(not BINARY, reason="TENSORFLOW_MODEL_SERVER names no server"),
         ),
     ],
 )
-def command(request) -> list[str]:
+def binary(request) -> str | None:
     return request.param
 
 
 @pytest.fixture(scope="module")
-def server(command, exported, tmp_path_factory):
-    server = Server(command, tmp_path_factory.mktemp("served"), exported, batching=False)
+def server(binary, exported, tmp_path_factory):
+    server = Server(binary, tmp_path_factory.mktemp("served"), exported, batching=False)
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="module")
-def batching(command, exported, tmp_path_factory):
-    server = Server(command, tmp_path_factory.mktemp("batching"), exported, batching=True)
+def batching(binary, exported, tmp_path_factory):
+    server = Server(binary, tmp_path_factory.mktemp("batching"), exported, batching=True)
     yield server
     server.stop()
 
@@ -140,9 +144,9 @@ def requests(x: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
         "score": {"x": x},
         "embed": {"x": x},
         "generate": {"label": np.arange(len(x)) % 3, "seed": np.array([1, 2], np.int32)},
-        "classify": {"inputs": warmup.strings(map(warmup.serialized_example, x))},
+        "classify": {"inputs": strings(map(serialized_example, x))},
         "predict_images": {"images": images},
-        "predict_bytes": {"image_bytes": warmup.strings(map(png, images))},
+        "predict_bytes": {"image_bytes": strings(map(png, images))},
     }
 
 
@@ -170,7 +174,7 @@ def test_classify(server, servable, x):
     request = classification_pb2.ClassificationRequest()
     request.model_spec.name, request.model_spec.signature_name = "tiny", "classify"
     for row in x:
-        request.input.example_list.examples.add().MergeFromString(warmup.serialized_example(row))
+        request.input.example_list.examples.add().MergeFromString(serialized_example(row))
     result = server.predictions.Classify(request, SECONDS).result.classifications
     assert [[found.label for found in row.classes] for row in result] == [list(NAMES)] * len(x)
     scores = [[found.score for found in row.classes] for row in result]
@@ -237,10 +241,10 @@ def test_bad_requests_over_rest(server, path, body, status):
     assert answer["error"]
 
 
-def load(server: Server, calls: int, clients: int) -> None:
+def load(server: Server, servable: Servable, calls: int, clients: int) -> None:
     """`calls` requests of 1 to 5 rows from `clients` at once; every answer is the one given offline."""
-    x = np.random.default_rng(5).random([64, 2, 3]).astype(np.float32)
-    expected = ask(make_servable(), "serving_default", x)
+    x = np.random.default_rng(5).random([64, *servable.model.feature_shape]).astype(np.float32)
+    expected = ask(servable, "serving_default", x)
 
     def client(number: int) -> None:
         generator = np.random.default_rng(number)
@@ -259,19 +263,23 @@ def test_more_rows_than_a_server_merges_are_refused(batching):
     assert raised.value.code().name == "INVALID_ARGUMENT"
 
 
-def test_ten_thousand_merged_requests(batching):
-    load(batching, 10_000, 16)
+def test_many_merged_requests(batching, servable):
+    load(batching, servable, 400, 16)
+    if batching.double:
+        version = batching.double.models["tiny"]
+        assert version.batchers["serving_default"].most > 1
 
 
-def test_a_new_version_arrives_under_load(command, exported, tmp_path):
-    server = Server(command, tmp_path, exported, batching=True)
+def test_a_new_version_arrives_under_load(binary, plain, tmp_path):
+    server = Server(binary, tmp_path, plain, batching=True)
+    servable = Servable(make_plain(feature_shape=(6,)), NAMES)
     try:
         with ThreadPoolExecutor(1) as background:
-            running = background.submit(load, server, 1_600, 16)
-            shutil.copytree(exported, tmp_path / "tiny" / ".partial")
+            running = background.submit(load, server, servable, 240, 8)
+            shutil.copytree(plain, tmp_path / "tiny" / ".partial")
             (tmp_path / "tiny" / ".partial").rename(tmp_path / "tiny" / "2")
             server.wait_for(2)
             running.result()
-        load(server, 160, 16)
+        load(server, servable, 80, 8)
     finally:
         server.stop()

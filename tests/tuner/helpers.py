@@ -1,43 +1,39 @@
-"""A small search: as a process, as a function of a judge, and as a chief that is asked by hand."""
+"""A small search: as a command, by a scorer that is a function, and as a chief that is asked by hand."""
 
+import argparse
+import contextlib
 import json
-import os
 import socket
-import subprocess
-import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import keras_tuner
 import numpy as np
-from keras_tuner.src import protos
+import pytest
+import tensorflow as tf
 
 from tfadgm.cli import exit_status
-from tfadgm.config import Config
 from tfadgm.errors import TrainingError
-from tuner import __main__ as script
+from tuner import __main__ as command
 from tuner.chief import Chief
-from tuner.oracles import make_oracle
+from tuner.keras_tuner_private import make_oracle, messages, statuses
 from tuner.search import Search
-from tuner.space import Range, search_space
+from tuner.space import Range, Space
 
-ROOT = Path(__file__).parents[2]
-TINY = ["--dataset", "moons", "--epochs", "1", "--objective", "bound", "--finalists", "1", "--finalist-seeds", "1"]
-for fixed in ("hidden=[8]", "latent_units=2", "auxiliary_units=2", "unlabeled_batch=5003", "xla=false", "samples=1"):
+TINY = ["--epochs", "1", "--objective", "bound", "--finalists", "1", "--finalist-seeds", "1"]
+for fixed in ("hidden=[8]", "latent_units=2", "auxiliary_units=2", "unlabeled_batch=30", "xla=false", "samples=1"):
     TINY += ["--fix", fixed]
+SPACE: Space = {"learning_rate": Range(1e-5, 1e-1, "log"), "alpha_scale": Range(0.1, 10.0, "log")}
+ROLES = [f"KERASTUNER_{name}" for name in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT")]
 
 
-def start(*flags: object, environment: dict[str, str] | None = None) -> subprocess.Popen:
-    command = [sys.executable, "-u", "-m", "tuner", *map(str, flags)]
-    environment = os.environ | (environment or {})
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
-
-
-def finish(*flags: object) -> tuple[int, str, str]:
-    process = start(*flags)
-    printed, errors = process.communicate()
-    return process.returncode, printed, errors
+def own_file(path: Path, seed: int = 0) -> Path:
+    """Sixty points of two classes, six of them labeled."""
+    x = np.random.default_rng(seed).normal(size=[60, 2]).astype(np.float32)
+    y = np.array(["upper", "lower"])[(x[:6, 0] > np.median(x[:6, 0])).astype(int)]
+    np.savez(path, x_unlabeled=x[6:], x_labeled=x[:6], y_labeled=y)
+    return path
 
 
 def outcome(folder: Path) -> tuple[dict, dict]:
@@ -46,9 +42,7 @@ def outcome(folder: Path) -> tuple[dict, dict]:
 
 
 class Scores:
-    """Stands for a Judge: a function of the learning rate, with a trial that diverges."""
-
-    base = Config.for_dataset("moons")
+    """Stands for a TrialScorer: a function of the learning rate, with a trial that diverges."""
 
     def __init__(self, failing: int | None = None, mistake: bool = False) -> None:
         self.failing, self.mistake, self.calls = failing, mistake, 0
@@ -63,25 +57,60 @@ class Scores:
         return {"bound": abs(np.log(values["learning_rate"] / 1e-3))}
 
 
-def make_search(folder: Path, judge: Scores, algorithm: str = "random", trials: int = 4, epochs: int = 9) -> Search:
-    space = search_space("sdgm", {"learning_rate": Range(1e-5, 1e-1, "log")}, {})
-    return Search(make_oracle(algorithm, "bound", space, trials, epochs, 0), judge, folder)
+class InProcess:
+    """Stands for a ScorerProcess: calls the scorer in this process."""
+
+    def __init__(self, scorer, threads=None) -> None:
+        self.scorer = scorer
+
+    def __call__(self, *arguments, **options):
+        return self.scorer(*arguments, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None:
+        pass
 
 
-def search(folder: Path, judge: Scores, *arguments, **options) -> keras_tuner.Oracle:
-    found = make_search(folder, judge, *arguments, **options)
-    found.search()
+@contextlib.contextmanager
+def eagerly() -> Iterator[None]:
+    """Trainings of a few steps, which take longer to trace than to run."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Even though the `tf.config.experimental_run_functions_eagerly`")
+            yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def make_search(folder: Path, algorithm: str = "random", trials: int = 4, epochs: int = 9) -> Search:
+    oracle = make_oracle(algorithm, "bound", SPACE, trials, epochs, 0)
+    oracle.open(folder)
+    return Search(oracle, folder)
+
+
+def search(folder: Path, scorer: Scores, *arguments, **options):
+    """The oracle of a search that has ended."""
+    found = make_search(folder, *arguments, **options)
+    found.run(scorer)
     return found.oracle
 
 
-def run_script(monkeypatch, capsys, *flags: object) -> tuple[int, str]:
-    monkeypatch.setattr(sys, "argv", ["tuner", *map(str, flags)])
-    status = exit_status("tuner", script.main)
-    return status, capsys.readouterr().err
+def flags(*given: object) -> argparse.Namespace:
+    return command.make_parser().parse_args(list(map(str, given)))
+
+
+def run_command(capsys: pytest.CaptureFixture, *given: object) -> tuple[int, str, str]:
+    """The exit status of the command, and what it prints."""
+    status = exit_status("tuner", lambda: command.main(list(map(str, given))))
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
 
 
 def make_chief(folder: Path, trials: int = 3, expect: bool = False) -> Chief:
-    return Chief(make_search(folder, Scores(), trials=trials).oracle, expect)
+    return Chief(make_search(folder, trials=trials).oracle, expect)
 
 
 class Aborted(Exception):  # noqa: N818
@@ -96,19 +125,18 @@ def context(process: str = "first") -> SimpleNamespace:
 
 
 def ask(chief: Chief, worker: str, process: str = "first"):
-    return chief.CreateTrial(protos.get_service().CreateTrialRequest(tuner_id=worker), context(process)).trial
+    return chief.CreateTrial(messages.CreateTrialRequest(tuner_id=worker), context(process)).trial
 
 
 def beat(chief: Chief, trial, process: str = "first") -> None:
-    chief.GetTrial(protos.get_service().GetTrialRequest(trial_id=trial.trial_id), context(process))
+    chief.GetTrial(messages.GetTrialRequest(trial_id=trial.trial_id), context(process))
 
 
 def end(chief: Chief, trial, score: float = 1.0, process: str = "first") -> None:
     metrics = {"bound": score, "seconds": 1.0}
-    request = protos.get_service().UpdateTrialRequest(trial_id=trial.trial_id, metrics=metrics)
-    chief.UpdateTrial(request, context())
-    trial.status = protos.get_proto().TrialStatus.COMPLETED
-    chief.EndTrial(protos.get_service().EndTrialRequest(trial=trial), context(process))
+    chief.UpdateTrial(messages.UpdateTrialRequest(trial_id=trial.trial_id, metrics=metrics), context())
+    trial.status = statuses.COMPLETED
+    chief.EndTrial(messages.EndTrialRequest(trial=trial), context(process))
 
 
 def wait(chief: Chief, clock: list[float], seconds: float, *beating) -> bool:
@@ -121,12 +149,12 @@ def wait(chief: Chief, clock: list[float], seconds: float, *beating) -> bool:
     return over
 
 
-def statuses(chief: Chief) -> list[str]:
+def trial_statuses(chief: Chief) -> list[str]:
     return [chief.oracle.trials[name].status for name in sorted(chief.oracle.trials)]
 
 
 def is_status(trial, name: str) -> bool:
-    return trial.status == protos.get_proto().TrialStatus.Value(name)
+    return trial.status == statuses.Value(name)
 
 
 def free_port() -> int:

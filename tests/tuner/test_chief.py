@@ -6,19 +6,20 @@ import pytest
 
 from tests.tuner.helpers import (
     Aborted,
-    Scores,
     ask,
     beat,
+    context,
     end,
     is_status,
     make_chief,
     make_search,
-    statuses,
+    trial_statuses,
     wait,
 )
 from tfadgm.errors import InputError
 from tuner import chief as service
 from tuner.chief import LEASE, Chief, serve
+from tuner.keras_tuner_private import messages, statuses
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_worker_that_was_thought_lost_may_end_its_trial(tmp_path, clock):
     trial = ask(chief, "worker1")
     wait(chief, clock, LEASE + 2)
     end(chief, trial)
-    assert statuses(chief) == ["COMPLETED"]
+    assert trial_statuses(chief) == ["COMPLETED"]
     assert is_status(ask(chief, "worker2"), "STOPPED")
 
 
@@ -74,9 +75,9 @@ def test_a_worker_that_wakes_up_hears_that_another_has_its_trial(tmp_path, clock
     with pytest.raises(Aborted, match="worker2, which has it now"):
         beat(chief, trial, "asleep")
     end(chief, trial, 9.0, process="asleep")  # a failure, of its interrupted training
-    assert statuses(chief) == ["RUNNING"]
+    assert trial_statuses(chief) == ["RUNNING"]
     end(chief, trial, 1.0, process="awake")
-    assert statuses(chief) == ["COMPLETED"]
+    assert trial_statuses(chief) == ["COMPLETED"]
     assert is_status(ask(chief, "worker1", "asleep"), "STOPPED")
 
 
@@ -112,7 +113,7 @@ def test_a_trial_that_loses_its_workers_twice_has_failed(tmp_path, capsys):
     second = ask(chief, "worker1", "third")
     assert second.trial_id != first.trial_id
     end(chief, second, process="third")
-    assert statuses(chief) == ["FAILED", "COMPLETED"]
+    assert trial_statuses(chief) == ["FAILED", "COMPLETED"]
     assert "Trial 0: failed: its worker was started anew" in capsys.readouterr().out
 
 
@@ -156,10 +157,10 @@ def test_a_chief_does_not_wait_for_workers_that_are_gone(tmp_path, clock):
 
 @pytest.mark.parametrize("algorithm", ["random", "hyperband"])
 def test_a_chief_that_is_started_after_the_last_trial_ends(tmp_path, clock, algorithm):
-    before = Chief(make_search(tmp_path, Scores(), algorithm, trials=1, epochs=1).oracle)
+    before = Chief(make_search(tmp_path, algorithm, trials=1, epochs=1).oracle)
     while not is_status(trial := ask(before, "worker1"), "STOPPED"):
         end(before, trial)
-    chief = Chief(make_search(tmp_path, Scores(), algorithm, trials=1, epochs=1).oracle, expect=True)
+    chief = Chief(make_search(tmp_path, algorithm, trials=1, epochs=1).oracle, expect=True)
     assert not chief.over()
     assert wait(chief, clock, service.FAREWELL + 2)
 
@@ -178,7 +179,7 @@ def test_a_new_chief_leaves_trials_with_workers_that_may_live(tmp_path, clock, e
         wait(chief, clock, LEASE + 2, held, other)
         end(chief, held)
         end(chief, other)
-        assert statuses(chief) == ["COMPLETED"] * 3
+        assert trial_statuses(chief) == ["COMPLETED"] * 3
 
 
 @pytest.mark.parametrize("expect", [True, False])
@@ -190,3 +191,40 @@ def test_a_lost_trial_is_not_given_twice_by_a_new_chief(tmp_path, expect):
     given = [ask(chief, name).trial_id for name in ("worker3", "worker4")]
     assert given.count(lost.trial_id) == 1
     assert len(set(given)) == 2
+
+
+def test_a_sign_of_life_may_come_while_the_chief_looks(tmp_path, clock):
+    """Threads of calls add to what the chief goes through."""
+    chief = make_chief(tmp_path, trials=1)
+
+    class Moment(float):
+        def __rsub__(self, now):
+            chief.heard[f"worker{len(chief.heard)}"] = now
+            return now - float(self)
+
+    chief.heard = {"worker0": Moment(-100), "worker1": Moment(-100)}
+    chief.stop_triggered = True
+    chief.over()
+    assert len(chief.heard) == 4
+
+
+def test_a_chief_goes_on_with_more_trials(tmp_path):
+    """One that had told all workers that there are no more."""
+    before = make_chief(tmp_path, trials=1)
+    end(before, ask(before, "worker1"))
+    assert is_status(ask(before, "worker1"), "STOPPED")
+    assert make_chief(tmp_path, trials=1).over()
+    chief = make_chief(tmp_path, trials=2)
+    assert not chief.over()
+    assert ask(chief, "worker1").trial_id != "0"
+
+
+def test_a_trial_whose_training_was_killed_goes_to_the_next_worker_once(tmp_path, capsys):
+    chief = make_chief(tmp_path, trials=1)
+    for how in ("will go on", "failed"):
+        trial = ask(chief, "worker1")
+        trial.status = statuses.INVALID
+        chief.EndTrial(messages.EndTrialRequest(trial=trial), context())
+        assert f"Trial 0: {how}: " in capsys.readouterr().out
+    assert trial_statuses(chief) == ["FAILED"]
+    assert is_status(ask(chief, "worker1"), "STOPPED")

@@ -1,25 +1,47 @@
-"""What a search draws and keeps, by a judge that is a function."""
+"""What a search draws and keeps, by a scorer that is a function."""
 
 import json
+import threading
 
 import keras_tuner
 import numpy as np
 import pytest
-from keras_tuner.src import backend
+import scipy.optimize
 
-from tests.tuner.helpers import (
-    TINY,
-    Scores,
-    search,
-)
+from tests.tuner.helpers import TINY, Scores, flags, make_search, own_file, search
 from tfadgm.config import Config
 from tfadgm.errors import InputError
-from tuner.__main__ import make_parser
-from tuner.objectives import Judge
-from tuner.oracles import make_oracle, save_json
-from tuner.plan import make_plan
+from tuner.keras_tuner_private import make_oracle, oracle_of, save_json
+from tuner.objectives import TrialScorer
+from tuner.process import ProcessKilled
 from tuner.search import Search, own_values
 from tuner.space import SPACE, Choice, Range, in_float32, preset_values, search_space
+from tuner.spec import make_spec
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A Gaussian process that looks less hard for its scale and its next trial."""
+
+    def make_gpr(oracle):
+        found = make(oracle)
+        found.n_restarts_optimizer = 1
+        return found
+
+    def search_values(*given, **options):
+        of_values = "x0" in options  # else of the scale
+        return minimize(*given, **options, **({"options": {"maxiter": 2}} if of_values else {}))
+
+    make, minimize = keras_tuner.oracles.BayesianOptimizationOracle._make_gpr, scipy.optimize.minimize
+    monkeypatch.setattr(keras_tuner.oracles.BayesianOptimizationOracle, "_make_gpr", make_gpr)
+    monkeypatch.setattr(scipy.optimize, "minimize", search_values)
+
+
+def ran(folder, oracle, scorer):
+    """The oracle after its search."""
+    oracle.open(folder)
+    Search(oracle, folder).run(scorer)
+    return oracle
 
 
 def test_a_trial_that_diverges_fails_alone(tmp_path, capsys):
@@ -34,10 +56,10 @@ def test_a_trial_that_diverges_fails_alone(tmp_path, capsys):
 
 
 def test_a_mistake_ends_the_search_at_its_first_trial(tmp_path):
-    judge = Scores(mistake=True)
-    with pytest.raises(keras_tuner.errors.FatalError, match=r"shapes \(3,\) and \(4,\)"):
-        search(tmp_path, judge)
-    assert judge.calls == 1
+    scorer = Scores(mistake=True)
+    with pytest.raises(ValueError, match=r"shapes \(3,\) and \(4,\)"):
+        search(tmp_path, scorer)
+    assert scorer.calls == 1
 
 
 class Interrupted(Scores):
@@ -54,28 +76,24 @@ def test_an_interrupted_search_draws_what_it_would_have_drawn(tmp_path, algorith
     whole = search(tmp_path / "whole", Scores(), algorithm, trials=9)
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path / "search", Interrupted(), algorithm, trials=9)
-    judge = Scores()
-    resumed = search(tmp_path / "search", judge, algorithm, trials=9)
-    assert judge.calls == len(whole.trials) - 4
+    scorer = Scores()
+    resumed = search(tmp_path / "search", scorer, algorithm, trials=9)
+    assert scorer.calls == len(whole.trials) - 4
     found = {name: trial.hyperparameters.values for name, trial in resumed.trials.items()}
     assert found == {name: trial.hyperparameters.values for name, trial in whole.trials.items()}
     assert all(trial.status == "COMPLETED" for trial in resumed.trials.values())
 
 
-def test_a_resumed_bayesian_search_draws_the_same_to_the_last_digit(tmp_path, monkeypatch):
-    """Whatever order the files of trials come in."""
+def test_a_resumed_bayesian_search_draws_the_same_to_the_last_digit(tmp_path):
     space = {name: SPACE[name] for name in ("learning_rate", "alpha_scale", "marginalization")}
 
-    def searched(folder, judge):
-        oracle = make_oracle("bayesian", "bound", space, 7, 1, 0)
-        Search(oracle, judge, folder).search()
+    def searched(folder, scorer):
+        oracle = ran(folder, make_oracle("bayesian", "bound", space, 7, 1, 0), scorer)
         return {name: trial.hyperparameters.values for name, trial in oracle.trials.items()}
 
     whole = searched(tmp_path / "whole", Scores())
     with pytest.raises(KeyboardInterrupt):
         searched(tmp_path / "search", Interrupted())
-    found = backend.io.glob
-    monkeypatch.setattr(backend.io, "glob", lambda pattern: sorted(found(pattern), reverse=True))
     assert searched(tmp_path / "search", Scores()) == whole
 
 
@@ -84,7 +102,7 @@ def test_the_first_trial_can_be_given(tmp_path, algorithm):
     space = search_space("sdgm", {}, {})
     first = preset_values(space, Config.for_dataset("mnist"), 60_000, 100)
     oracle = make_oracle(algorithm, "bound", space, 3, 3, 0, first)
-    Search(oracle, Scores(), tmp_path).search()
+    ran(tmp_path, oracle, Scores())
     values = [own_values(oracle.trials[name].hyperparameters.values) for name in oracle.start_order]
     assert values[0] == {name: in_float32(value) for name, value in first.items()}
     assert values[1] != values[0]
@@ -108,9 +126,9 @@ def test_a_search_killed_between_two_files_goes_on(tmp_path, behind):
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path / "search", Killed(), trials=6)
     path.write_text(kept[0])
-    judge = Scores()
-    resumed = search(tmp_path / "search", judge, trials=6)
-    assert judge.calls == 2 + behind  # the trial that had begun has ended; those after it are drawn again
+    scorer = Scores()
+    resumed = search(tmp_path / "search", scorer, trials=6)
+    assert scorer.calls == 2 + behind  # the trial that had begun has ended; those after it are drawn again
     found = {name: trial.hyperparameters.values for name, trial in resumed.trials.items()}
     assert found == {name: trial.hyperparameters.values for name, trial in whole.trials.items()}
     assert all(trial.status == "COMPLETED" for trial in resumed.trials.values())
@@ -137,7 +155,7 @@ def test_bayesian_trials_learn_from_earlier_ones(tmp_path):
     space, found = {"learning_rate": Range(1e-5, 1e-1, "log")}, {}
     for name in ("random", "bayesian"):
         oracle = make_oracle(name, "bound", space, 12, 1, 0)
-        Search(oracle, Scores(), tmp_path / name).search()
+        ran(tmp_path / name, oracle, Scores())
         found[name] = [trial.score for trial in oracle.trials.values()]
     assert found["bayesian"][:4] == found["random"][:4]
     assert np.median(found["bayesian"][4:]) < 0.6 * np.median(found["random"][4:])
@@ -150,7 +168,7 @@ def test_bayesian_trials_do_not_repeat_one_another(tmp_path):
         "batch_norm": Choice((True, False)),
     }
     oracle = make_oracle("bayesian", "bound", space, 20, 1, 0)
-    Search(oracle, Scores(), tmp_path).search()
+    ran(tmp_path, oracle, Scores())
     tried = {tuple(trial.hyperparameters.values.items()) for trial in oracle.trials.values()}
     assert len(tried) == len(oracle.trials) == 12
 
@@ -159,8 +177,7 @@ def test_bayesian_trials_do_not_repeat_one_another(tmp_path):
 def test_ongoing_trials_count_as_the_ended_ones_let_expect(tmp_path):
     """Bounds of a hundred nats, and no trial at work that is taken for one of a single nat."""
     oracle = make_oracle("bayesian", "bound", {"learning_rate": Range(1e-5, 1e-1, "log")}, 9, 1, 0)
-    oracle._set_project_dir(tmp_path, "trials")
-    oracle.verbose = 0
+    oracle.open(tmp_path)
     for number in range(4):
         trial = oracle.create_trial(str(number))
         oracle.update_trial(trial.trial_id, {"bound": 100.0 + number})
@@ -179,11 +196,11 @@ def test_ongoing_trials_count_as_the_ended_ones_let_expect(tmp_path):
 
 @pytest.mark.slow
 def test_hyperband_goes_on_with_the_training_of_an_earlier_round(tmp_path):
-    flags = [*TINY, "--epochs", "3", "--algorithm", "hyperband", "--directory", str(tmp_path / "search")]
-    plan = make_plan(make_parser().parse_args(list(map(str, flags))))
-    oracle = plan.oracle()
+    data = ["--dataset", own_file(tmp_path / "own.npz"), "--directory", tmp_path / "search"]
+    spec = make_spec(flags(*TINY, *data, "--epochs", 3, "--algorithm", "hyperband"))
+    oracle = oracle_of(spec)
 
-    class Stopped(Judge):
+    class Stopped(TrialScorer):
         """Until the first trial of all epochs has trained, which is one of a second round."""
 
         def __call__(self, values, folder, seed=0, epochs=None):
@@ -192,12 +209,11 @@ def test_hyperband_goes_on_with_the_training_of_an_earlier_round(tmp_path):
                 raise KeyboardInterrupt
             return {"bound": 1.0}
 
-    judge = Stopped(**vars(plan.judge))
     with pytest.raises(KeyboardInterrupt):
-        Search(oracle, judge, plan.folder).search()
+        ran(spec.folder, oracle, Stopped(**vars(spec.scorer)))
 
     def losses(trial_id: str) -> list[float]:
-        state = max((plan.folder / "trainings" / trial_id / "all" / "checkpoint").glob("*/state.json"))
+        state = max((spec.folder / "trainings" / trial_id / "all" / "checkpoint").glob("*/state.json"))
         return [row["loss"] for row in json.loads(state.read_text())["history"]]
 
     (later,) = oracle.ongoing_trials.values()
@@ -214,7 +230,7 @@ def test_whole_numbers_stay_within_their_range(tmp_path):
             return {"bound": -float(values["width"])}
 
     oracle = make_oracle("bayesian", "bound", {"width": Range(10, 20, "log")}, 8, 1, 0)
-    Search(oracle, Wide(), tmp_path).search()
+    ran(tmp_path, oracle, Wide())
     found = [trial.hyperparameters.values["width"] for trial in oracle.trials.values()]
     assert max(found) == 20
 
@@ -223,14 +239,14 @@ def test_whole_numbers_stay_within_their_range(tmp_path):
 def test_values_that_float32_does_not_hold_are_chosen_from_too(tmp_path, algorithm):
     space = {"labeled_weight": Choice((0.1, 0.3)), "learning_rate": Range(1e-5, 1e-1, "log")}
     oracle = make_oracle(algorithm, "bound", space, 6, 1, 0)
-    Search(oracle, Scores(), tmp_path).search()
+    ran(tmp_path, oracle, Scores())
     found = {trial.hyperparameters.values["labeled_weight"] for trial in oracle.trials.values()}
     assert found <= {float(np.float32(0.1)), float(np.float32(0.3))}
 
 
 def test_a_space_of_two_values_ends_after_two_trials(tmp_path):
     oracle = make_oracle("random", "bound", {"learning_rate": Choice((0.1, 0.3))}, 6, 1, 0)
-    Search(oracle, Scores(), tmp_path).search()
+    ran(tmp_path, oracle, Scores())
     assert len(oracle.trials) == 2
 
 
@@ -245,3 +261,87 @@ def test_hyperband_gives_more_epochs_to_fewer_trials(tmp_path):
     search(tmp_path, Epochs(), "hyperband", epochs=9)
     assert set(given) == {1, 3, 9}
     assert given.count(1) > given.count(9)
+
+
+def test_scorers_side_by_side_make_the_trials_of_one(tmp_path):
+    """Both are at work at a time, and a trial whose process is killed goes on, once."""
+    alone, meeting, killed = search(tmp_path / "alone", Scores(), trials=6), threading.Barrier(2), []
+
+    class Meeting(Scores):
+        met = False
+
+        def __call__(self, values, folder, seed=0, epochs=None):
+            if not self.met:
+                meeting.wait(60)
+                self.met = True
+            if not killed:
+                killed.append(folder.name)
+                raise ProcessKilled("Received the end of their process")
+            return super().__call__(values, folder)
+
+    found = make_search(tmp_path / "search", trials=6)
+    found.run_all([Meeting(), Meeting()])
+    assert {name: trial.score for name, trial in found.oracle.trials.items()} == {
+        name: trial.score for name, trial in alone.trials.items()
+    }
+
+
+def test_a_mistake_of_one_of_two_scorers_ends_the_search(tmp_path):
+    with pytest.raises(ValueError, match="shapes"):
+        make_search(tmp_path, trials=6).run_all([Scores(mistake=True), Scores(mistake=True)])
+
+
+def test_a_trial_whose_process_is_killed_twice_has_failed(tmp_path, capsys):
+    class Killed(Scores):
+        def __call__(self, values, folder, seed=0, epochs=None):
+            if folder.name == "1":
+                raise ProcessKilled("is there enough memory?")
+            return super().__call__(values, folder)
+
+    oracle = search(tmp_path, Killed(), trials=3)
+    assert [oracle.trials[name].status for name in "012"] == ["COMPLETED", "FAILED", "COMPLETED"]
+    printed = capsys.readouterr().out
+    assert "Trial 1: will go on: is there enough memory?" in printed
+    assert "Trial 1: failed: is there enough memory?" in printed
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian"])
+@pytest.mark.parametrize("done", [2, 4])
+def test_a_search_goes_on_with_more_trials(tmp_path, algorithm, done):
+    """Ended or not; the values of `random` are those of a search that was longer from the start."""
+
+    class Stopped(Scores):
+        def __call__(self, *arguments, **options):
+            if self.calls == done:
+                raise KeyboardInterrupt
+            return super().__call__(*arguments, **options)
+
+    if done == 4:
+        search(tmp_path / "search", Scores(), algorithm, trials=4)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            search(tmp_path / "search", Stopped(), algorithm, trials=4)
+    scorer = Scores()
+    oracle = search(tmp_path / "search", scorer, algorithm, trials=6)
+    assert scorer.calls == 6 - done
+    assert [trial.status for trial in oracle.trials.values()] == ["COMPLETED"] * 6
+    if algorithm == "random":
+        whole = search(tmp_path / "whole", Scores(), algorithm, trials=6)
+        assert [trial.score for trial in oracle.trials.values()] == [trial.score for trial in whole.trials.values()]
+
+
+@pytest.mark.parametrize("name", ["s[1]", "s*", "a?b", "{a,b}"])
+def test_a_folder_whose_name_is_a_pattern_is_resumed(tmp_path, name):
+    search(tmp_path / "s1", Scores(), trials=3)
+    search(tmp_path / name, Scores(), trials=2)
+    scorer = Scores()
+    oracle = search(tmp_path / name, scorer, trials=2)
+    assert scorer.calls == 0
+    assert len(oracle.trials) == 2
+
+
+def test_a_damaged_file_of_a_trial_is_one_line(tmp_path):
+    search(tmp_path, Scores(), trials=2)
+    (tmp_path / "trials" / "trial_1" / "trial.json").write_text("{")
+    with pytest.raises(InputError, match="Expected the trials of a search in"):
+        search(tmp_path, Scores(), trials=2)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfadgm.data.dataset import UNLABELED
+
 
 def batch_indices(step: tf.Tensor, points: int, batch: int, seed: int, stream: int) -> tf.Tensor:
     """Indices [batch] int64 of `points` rows at `step`; every pass is a new permutation of all rows.
@@ -38,7 +40,6 @@ def steps_per_epoch(points: int, unlabeled_batch: int) -> int:
 def mixed_stream(
     x: np.ndarray,
     y: np.ndarray,
-    label_indices: np.ndarray,
     *,
     labeled_batch: int,
     unlabeled_batch: int,
@@ -51,12 +52,19 @@ def mixed_stream(
 
     Args:
         x: [N, *features], all of which are unlabeled points.
-        y: [N] int64, read only at `label_indices`.
-        label_indices: [L], the rows whose label training sees; L may be 0.
-        labeled_batch, unlabeled_batch: rows a step, at most L and N.
+        y: [N] int64, UNLABELED where there is no label.
+        labeled_batch, unlabeled_batch: rows a step, at most as many as there are.
         seed: the order of both streams.
         first_step: the global step of the first batch.
+
+    Examples:
+        >>> y = np.repeat([0, 1, -1], 3)
+        >>> stream = mixed_stream(np.zeros([9, 2]), y, labeled_batch=4, unlabeled_batch=5, seed=0)
+        >>> batch = next(iter(stream))
+        >>> batch["labeled"][1].shape, batch["unlabeled"].shape
+        (TensorShape([4]), TensorShape([5, 2]))
     """
+    label_indices = np.flatnonzero(y != UNLABELED)
     points, labels = len(x), len(label_indices)
     labeled_batch, unlabeled_batch = min(labeled_batch, labels), min(unlabeled_batch, points)
     x_all = tf.constant(x)

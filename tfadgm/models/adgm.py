@@ -8,41 +8,43 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfadgm.bounds import class_bound, reparameterize
+from tfadgm.inference.elbo import class_elbo
+from tfadgm.inference.sampling import Sampler
 from tfadgm.models.auxiliary import AuxiliaryModel
-from tfadgm.sweep import Sweep
 
 
 @keras.saving.register_keras_serializable("tfadgm")
 class ADGM(AuxiliaryModel):
     """Auxiliary deep generative model.
 
-    p(x,y,a,z) = p(y) p(z) p(x|z,y) p(a|x,z,y)
-    q(a,y,z|x) = q(a|x) q(y|a,x) q(z|a,x,y)
+        p(x,y,a,z) = p(y) p(z) p(x|z,y) p(a|x,z,y)
+        q(a,y,z|x) = q(a|x) q(y|a,x) q(z|a,x,y)
 
-    Arguments as in `SemiSupervisedModel`, and
+    Arguments as in `AuxiliaryModel`.
 
-        auxiliary_units: size of a.
+    Examples:
+        >>> model = ADGM((4,), classes=3, hidden_units=(8,), latent_units=2, auxiliary_units=2)
+        >>> model.unlabeled_elbo(np.zeros([5, 4])).shape
+        TensorShape([5])
     """
 
-    def __init__(self, feature_shape: Sequence[int], classes: int, *, auxiliary_units: int = 100, **options: Any):
-        super().__init__(feature_shape, classes, auxiliary_units=auxiliary_units, **options)
-        features, latent = self.scaling.units, self.latent_units
-        self.q_a_x = self.gaussian(auxiliary_units, features)
-        self.q_y_ax = self.categorical(classes, auxiliary_units, features)
-        self.q_z_axy = self.gaussian(latent, auxiliary_units, features, classes)
-        self.p_a_xzy = self.gaussian(auxiliary_units, features, latent, classes)
+    def __init__(self, feature_shape: Sequence[int], classes: int, **options: Any) -> None:
+        super().__init__(feature_shape, classes, **options)
+        features, latent, auxiliary = self.scaling.units, self.latent_units, self.auxiliary_units
+        self.q_a_x = self.gaussian(auxiliary, features)
+        self.q_y_ax = self.categorical(classes, auxiliary, features)
+        self.q_z_axy = self.gaussian(latent, auxiliary, features, classes)
+        self.p_a_xzy = self.gaussian(auxiliary, features, latent, classes)
         self.p_x_zy = self.observation(features, latent, classes)
         self.build()
 
-    def class_bound(self, x: tf.Tensor, a: tf.Tensor, y: tf.Tensor, sweep: Sweep) -> tf.Tensor:
-        q_z = self.q_z_axy.distribution(a, x, y, statistics=sweep.statistics)
-        z = reparameterize(q_z, sweep.noise_z)  # [K, S, B, Z]
-        p_a = self.p_a_xzy.distribution(x, z, y, statistics=sweep.statistics)
-        p_x = self.p_x_zy.distribution(z, y, statistics=sweep.statistics)
-        log_p_x = self.draws * p_x.log_prob(x)  # [K, S, B]
-        at = z if sweep.at_sample else None
-        return class_bound(log_p_x, self.log_p_y, q_z, p_a.log_prob(a), sweep.kl_weight, at)
+    def class_elbo(self, x: tf.Tensor, a: tf.Tensor, y: tf.Tensor, sampler: Sampler) -> tf.Tensor:
+        q_z = self.q_z_axy.distribution(a, x, y, bn_mode=sampler.bn_mode)
+        z = sampler(q_z, "z")  # [K, S, B, Z]
+        p_a = self.p_a_xzy.distribution(x, z, y, bn_mode=sampler.bn_mode)
+        p_x = self.p_x_zy.distribution(z, y, bn_mode=sampler.bn_mode)
+        log_p_x = self.total_count * p_x.log_prob(x)  # [K, S, B]
+        return class_elbo(log_p_x, self.log_p_y, sampler.kl(q_z, z), p_a.log_prob(a), sampler.kl_weight)
 
     def decode(self, z: tf.Tensor, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         return self.p_x_zy.distribution(z, y).mean()

@@ -15,6 +15,11 @@ class IWAE(VAE):
     """Importance-weighted auto-encoder: the VAE trained by log mean_K p(x,z) / q(z|x).
 
     Arguments as in `DensityModel`.
+
+    Examples:
+        >>> model = IWAE((4,), hidden_units=(8,), latent_units=2)
+        >>> model.log_likelihood_bound(np.zeros([5, 4], np.float32)).shape
+        (5,)
     """
 
     def __init__(self, feature_shape: Sequence[int], *, importance_samples: int = 50, **options: Any) -> None:

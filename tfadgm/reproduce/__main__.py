@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from tfadgm.checkpoint import writing
-from tfadgm.cli import Parser, exit_status
+from tfadgm.cli import Parser, exit_status, path
 from tfadgm.errors import InputError
-from tfadgm.reproduce import table2
+from tfadgm.files import writing
 
 NAMES = {
     "table2": "log p(x) of MNIST by models without labels",
@@ -21,16 +21,18 @@ NAMES = {
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    from tfadgm.reproduce import table2
+
     parser = Parser(prog="python -m tfadgm.reproduce", description=__doc__)
     parser.add_argument("name", choices=NAMES, help="; ".join(f"{name}: {text}" for name, text in NAMES.items()))
-    parser.add_argument("--output", type=Path, default=Path("reproduced"), help="folder (default: reproduced)")
-    parser.add_argument("--run-dir", type=Path, help="a run to draw (default: made in the folder, and kept)")
+    parser.add_argument("--output", type=path, default=Path("reproduced"), help="folder (default: reproduced)")
+    parser.add_argument("--run-dir", type=path, help="a run to draw (default: made in the folder, and kept)")
     parser.add_argument("--seeds", type=int, help="of fig1a: how many runs of each fit (default: 20)")
     parser.add_argument(
         "--rows", nargs="+", choices=table2.ROWS, help="of table2: which models to train (default: all)"
     )
-    flags = parser.parse_args()
+    flags = parser.parse_args(arguments)
     _check_used(flags)
     command = importlib.import_module(f"tfadgm.reproduce.{flags.name.replace('-', '')}").reproduce
     with writing(flags.output):

@@ -1,26 +1,30 @@
-"""What the commands share: trained runs, saved pictures, principal components."""
+"""What the commands share: trained runs, their errors, saved pictures, principal components."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import keras
-import matplotlib.pyplot as plt
 import numpy as np
 
-from tfadgm.checkpoint import writing
 from tfadgm.config import Config
-from tfadgm.data.sources import Dataset, load_dataset
-from tfadgm.errors import InputError
+from tfadgm.data.dataset import UNLABELED, Dataset
+from tfadgm.data.sources import load_dataset
+from tfadgm.errors import InputError, extra
+from tfadgm.evaluation.classification import class_probabilities
+from tfadgm.files import replace_file, write_json
+from tfadgm.pipeline import run
 from tfadgm.provenance import commit, machine
-from tfadgm.runs import read_config, run
-from tfadgm.training import write_text
+from tfadgm.run import Run
+
+with extra("figures"):
+    import matplotlib
+
+    matplotlib.use("Agg")
+
+    import matplotlib.pyplot as plt
+
+DOTS_AN_INCH = 200
 
 
 def trained(config: Config, run_dir: Path) -> tuple[Any, Dataset, dict[str, Any]]:
@@ -29,28 +33,40 @@ def trained(config: Config, run_dir: Path) -> tuple[Any, Dataset, dict[str, Any]
     Raises:
         InputError: if another run is there.
     """
-    begun = (run_dir / "config.json").exists()
-    kept = read_config(run_dir / "config.json") if begun else config
+    found = Run(run_dir)
+    kept = found.config if found.exists else config
     if (kept.dataset, kept.model) != (config.dataset, config.model):
         raise InputError(
             f"Expected a run of {config.model} on {config.dataset}. "
             f"Received {run_dir}, of {kept.model} on {kept.dataset}"
         )
-    if not (run_dir / "report.json").exists():
-        run(kept, run_dir, resume=begun)
-    model = keras.models.load_model(run_dir / "model.keras", compile=False)
-    report = json.loads((run_dir / "report.json").read_text())
-    return model, load_dataset(kept.dataset, kept.data_dir, kept.seed), report
+    if not found.finished:
+        run(kept, run_dir, resume=found.exists)
+    return found.load_model(), found.load_dataset(), found.report
+
+
+def unseen_training_error(run: Run) -> float | None:
+    """Percent of errors on the training points that have a label which training did not see: a leak would show here.
+
+    None of a density model, and where there are no such points.
+    """
+    config = run.config
+    whole = load_dataset(config.dataset, config.data_dir, config.seed)
+    unseen = (whole.y != UNLABELED) & (run.load_dataset().y == UNLABELED)
+    if config.is_density or not unseen.any():
+        return None
+    model: Any = run.load_model()
+    predicted = class_probabilities(model, whole.x[unseen]).argmax(1)
+    return 100 * float(np.mean(predicted != whole.y[unseen]))
 
 
 def save(output: Path, name: str, numbers: dict[str, Any]) -> dict[str, Any]:
     """The current figure as NAME.png and NAME.pdf, and the numbers behind it, with their origin, as NAME.json."""
     command = f"python -m tfadgm.reproduce {name.replace('fig1bd', 'fig1b-d')}"
     told = {"command": command, "machine": machine(), "commit": commit(), **numbers}
-    write_text(output / f"{name}.json", json.dumps(told, indent=1) + "\n")
-    with writing(output):
-        for ending in ("png", "pdf"):
-            plt.savefig(output / f"{name}.{ending}", dpi=200)
+    write_json(output / f"{name}.json", told, indent=1)
+    for ending in ("png", "pdf"):
+        replace_file(output / f"{name}.{ending}", lambda partial: plt.savefig(partial, dpi=DOTS_AN_INCH))
     plt.close("all")
     return told
 

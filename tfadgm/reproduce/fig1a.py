@@ -11,14 +11,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
+from tfadgm.files import write_json
 from tfadgm.potentials import BOX, ENERGIES, GRID, SIDES, STEPS, Fit, fits, grid, in_modes, log_normaliser, mode_shares
 from tfadgm.provenance import commit
-from tfadgm.reproduce.common import save
-from tfadgm.training import write_text
+from tfadgm.reproduce.common import plt, save
 
 AUXILIARY_UNITS = 4
 POINTS = 100_000  # of q, for a bound
@@ -58,7 +57,7 @@ def _runs(kept: Path, name: str, kind: str, units: int, seeds: int, steps: int, 
     paths = [kept / f"{name}-{kind}-{seed}-{steps}.json" for seed in range(seeds)]
     missing = [seed for seed, path in enumerate(paths) if not path.exists()]
     for seed, model in zip(missing, fits(name, units, missing, steps), strict=True):
-        write_text(paths[seed], json.dumps(_measured(model, log_z)) + "\n")
+        write_json(paths[seed], _measured(model, log_z), indent=None)
     return [json.loads(path.read_text()) for path in paths]
 
 

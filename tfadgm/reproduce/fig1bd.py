@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 
 from tfadgm.config import Config
-from tfadgm.data.sources import UNKNOWN, Dataset
-from tfadgm.evaluation import class_probabilities
-from tfadgm.figures import COLOURS
-from tfadgm.models import SemiSupervisedModel
-from tfadgm.reproduce.common import principal_components, save, trained
+from tfadgm.data.dataset import Dataset
+from tfadgm.evaluation.classification import class_probabilities
+from tfadgm.evaluation.plots import COLOURS
+from tfadgm.models import Classifier
+from tfadgm.reproduce.common import plt, principal_components, save, trained
 
 SHOWN = 2000
 
@@ -28,7 +26,7 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
     numbers = {
         "test_error": report["test_error"],
         "seed": report["seed"],
-        "labeled_points": dataset.x[dataset.y != UNKNOWN].tolist(),
+        "labeled_points": dataset.x[dataset.label_indices].tolist(),
         "variance_of_a_along_its_components": shares,
         "distance_of_the_classes_in_a": round(separation(a, dataset.y_test), 3),
         "distance_of_the_classes_in_x": round(separation(dataset.x_test, dataset.y_test), 3),
@@ -55,7 +53,7 @@ def separation(points: np.ndarray, y: np.ndarray) -> float:
     return float(length / np.sqrt(np.mean(np.concatenate(within) ** 2)))
 
 
-def _draw_points(axis: Axes, dataset: Dataset) -> None:
+def _draw_points(axis: plt.Axes, dataset: Dataset) -> None:
     axis.scatter(dataset.x[:SHOWN, 0], dataset.x[:SHOWN, 1], s=2, color="0.6", label="unlabeled")
     for index, name in enumerate(dataset.class_names):
         own = dataset.x[dataset.y == index]
@@ -66,7 +64,7 @@ def _draw_points(axis: Axes, dataset: Dataset) -> None:
     axis.legend(frameon=False, fontsize=8)
 
 
-def _draw_regions(axis: Axes, model: SemiSupervisedModel, dataset: Dataset, error: float) -> None:
+def _draw_regions(axis: plt.Axes, model: Classifier, dataset: Dataset, error: float) -> None:
     low, high = dataset.x.min(0) - 0.3, dataset.x.max(0) + 0.3
     plane = np.stack(np.meshgrid(*(np.linspace(low[i], high[i], 200) for i in (0, 1))), -1).astype(np.float32)
     share = class_probabilities(model, plane.reshape(-1, 2))[:, 1].reshape(plane.shape[:2])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from tfadgm.config import Config
-from tfadgm.figures import COLOURS
-from tfadgm.reproduce.common import principal_components, save, trained
+from tfadgm.evaluation.plots import COLOURS
+from tfadgm.reproduce.common import plt, principal_components, save, trained, unseen_training_error
+from tfadgm.run import Run
 
 SHOWN = 3000
 TEN_COLOURS = (*COLOURS[:7], "#882255", "#999999", "#000000")
@@ -19,7 +19,8 @@ TEN_COLOURS = (*COLOURS[:7], "#882255", "#999999", "#000000")
 def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict[str, Any]:
     """Writes fig2.png, .pdf and .json into `output`; the run is `run_dir`, by default made in `output`."""
     config = Config.for_dataset("mnist", **choices)
-    model, dataset, report = trained(config, run_dir or output / "mnist")
+    run_dir = run_dir or output / "mnist"
+    model, dataset, report = trained(config, run_dir)
     a = np.concatenate(
         [np.asarray(model.embed(dataset.x_test[i : i + 1000])) for i in range(0, len(dataset.x_test), 1000)]
     )
@@ -42,6 +43,7 @@ def reproduce(output: Path, run_dir: Path | None = None, **choices: Any) -> dict
         "labels": report["labels"],
         "seed": report["seed"],
         "test_error": report["test_error"],
+        "unseen_training_error": unseen_training_error(Run(run_dir)),
         "variance_of_a_along_its_components": shares,
         "medians": {
             name: np.median(components[dataset.y_test == index], 0).round(3).tolist()

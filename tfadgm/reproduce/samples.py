@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 
 from tfadgm.config import Config
-from tfadgm.evaluation import class_probabilities
-from tfadgm.reproduce.common import save, trained
+from tfadgm.evaluation.classification import class_probabilities
+from tfadgm.reproduce.common import plt, save, trained
 
 EACH = 10
 
@@ -56,7 +54,7 @@ def _agreement(model: Any, x: np.ndarray, asked: np.ndarray) -> float:
 def _grid(axes: np.ndarray, images: np.ndarray, x: np.ndarray) -> None:
     low, high = float(x.min()), float(x.max())
     axes.flat[0].get_figure().subplots_adjust(left=0.03, right=0.97, bottom=0.02, top=0.92, wspace=0.06, hspace=0.06)
-    axis: Axes
+    axis: plt.Axes
     for axis, image in zip(axes.flat, images, strict=True):
         axis.imshow(image.squeeze(), cmap="gray_r", vmin=low, vmax=high)
         axis.set(xticks=[], yticks=[])

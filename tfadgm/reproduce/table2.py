@@ -7,23 +7,25 @@ TF_NUM_INTRAOP_THREADS=1 each.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
 from tfadgm.config import Config
 from tfadgm.errors import InputError
-from tfadgm.evaluation import estimate
-from tfadgm.figures import COLOURS
+from tfadgm.evaluation.estimate import estimate
+from tfadgm.evaluation.plots import COLOURS
+from tfadgm.files import write_json, write_text
 from tfadgm.provenance import commit, machine
-from tfadgm.reproduce.common import save, trained
-from tfadgm.runs import read_config
-from tfadgm.training import build_model, count_flops, write_text
+from tfadgm.reproduce.common import plt, save, trained
+from tfadgm.resolve import resolve
+from tfadgm.run import Run, labeled_dataset
+from tfadgm.training.build import build_model, count_flops
 
 SAMPLES = 5000
 NARROW = {"auxiliary_hidden_units": [100, 100]}
@@ -84,7 +86,7 @@ def reproduce(output: Path, names: list[str] | None = None, **choices: Any) -> d
             if name in rows and rows[name].get("choices") == _plain(choice)
         },
     }
-    write_text(output / "table2.md", _table(result))
+    write_text(output / "table2.md", tables(result))
     _draw(result)
     return save(output, "table2", result)
 
@@ -96,16 +98,17 @@ def _plain(choices: dict[str, Any]) -> dict[str, Any]:
 
 def _complete(folder: Path, choices: dict[str, Any]) -> None:
     """Trains and estimates one row; `row.json` in its folder tells how, and that it is complete."""
-    config = Config.for_dataset("mnist", **choices)
-    if (folder / "config.json").exists() and (kept := read_config(folder / "config.json")) != config:
+    asked, run = Config.for_dataset("mnist", **choices), Run(folder)
+    dataset = labeled_dataset(asked)
+    config = resolve(asked, dataset)
+    if run.exists and (kept := resolve(run.config, dataset)) != config:
         raise InputError(f"Expected the run of {config} in {folder}. Received {kept}: name another --output")
     if (folder / "row.json").exists():
         return
     code = commit()  # before a training that may last for hours
-    _, dataset, report = trained(config, folder)
-    flops = count_flops(
-        build_model(config, dataset, 0), {"unlabeled": tf.constant(dataset.x[: config.unlabeled_batch])}
-    )
+    _, _, report = trained(config, folder)
+    batch = {"unlabeled": tf.constant(dataset.x[: config.unlabeled_batch])}
+    flops = count_flops(build_model(config, dataset), batch)
     told = {
         "choices": choices,
         "model": config.model,
@@ -118,20 +121,21 @@ def _complete(folder: Path, choices: dict[str, Any]) -> None:
         "commit": code,
         **estimate(folder, SAMPLES),
     }
-    write_text(folder / "row.json", json.dumps(told, indent=1) + "\n")
+    write_json(folder / "row.json", told, indent=1)
 
 
 def _curve(path: Path) -> list[list[float]]:
     """Minutes of training and the estimate that it watches, by epoch."""
-    points = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True))[["seconds", "test_log_likelihood"]]
-    return [[round(seconds / 60, 2), round(value, 2)] for seconds, value in points.tolist()]
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    return [[round(float(row["seconds"]) / 60, 2), round(float(row["test_log_likelihood"]), 2)] for row in rows]
 
 
 def _family(choices: dict[str, Any]) -> str:
     return choices["model"].upper() + ", narrow" * ("auxiliary_hidden_units" in choices)
 
 
-def _table(result: dict[str, Any]) -> str:
+def tables(result: dict[str, Any]) -> str:
     lines = [
         f"| {_family(row['choices'])} | {row['stochastic_layers']} | {row['importance_samples']} | {row['epochs']} | "
         f"{row['minutes']} | {row['threads']} | {row['petaflop']:.2f} | "

@@ -8,7 +8,7 @@ DIR/models.config, batching.config, monitoring.config    what the server is star
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import re
 import shutil
 import uuid
@@ -22,9 +22,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfadgm
-from tfadgm.checkpoint import writing
-from tfadgm.errors import InputError
-from tfadgm.models import SemiSupervisedModel
+from tfadgm.errors import InputError, line
+from tfadgm.files import sync, write_json, writing
+from tfadgm.models import Classifier, DeepGenerativeClassifier
 from tfadgm.serving import configs, contract, verification, warmup
 from tfadgm.serving.calibration import calibrate
 from tfadgm.serving.signatures import Servable
@@ -33,7 +33,7 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def export(
-    model: SemiSupervisedModel,
+    model: Classifier,
     output: str | Path,
     *,
     name: str,
@@ -59,89 +59,68 @@ def export(
         InputError: if the arguments cannot be used, or nothing can be written there.
         VerificationError: if the export does not do what the model does. No version is left behind.
     """
-    names = _checked(model, name, class_names, version, samples, temperature)
+    servable = Servable(model, tuple(class_names), 1.0 if temperature is None else temperature)
     folder = Path(output).absolute() / name
-    if version is not None and (folder / str(version)).exists():
-        raise _exists(folder / str(version))
+    _check(name, folder, version, samples)
     kept, model.prediction_samples = model.prediction_samples, samples or model.prediction_samples
+    partial = folder / f".partial-{uuid.uuid4().hex}"
     try:
         calibration = calibrate(model) if temperature is None else {"temperature": temperature}
-        servable = Servable(model, names, calibration["temperature"])
-        partial = folder / f".partial-{uuid.uuid4().hex}"
+        servable = dataclasses.replace(servable, temperature=calibration["temperature"])
         with writing(folder):
             partial.mkdir(parents=True)
-        try:
-            _write(partial, servable, name, {**(info or {}), "calibration": calibration})
-            final = _number(partial, folder, version)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # if nothing else is there
+        _fill(partial, servable, name, {**(info or {}), "calibration": calibration})
+        final = _number(partial, folder, version)
+        with writing(folder):
+            sync(folder)
     finally:
         model.prediction_samples = kept
+        shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # if nothing else is there
     configs.write(folder)
     return final
 
 
-def _checked(
-    model: SemiSupervisedModel,
-    name: str,
-    class_names: Iterable[str],
-    version: int | None,
-    samples: int | None,
-    temperature: float | None,
-) -> tuple[str, ...]:
-    """The class names, once all arguments are found usable."""
+def _check(name: str, folder: Path, version: int | None, samples: int | None) -> None:
+    """Raises InputError unless the model `name` can be exported into `folder`."""
     if not NAME.fullmatch(name):
         raise InputError(f"Expected a name of letters, digits, points, dashes and underscores. Received: {name!r}")
+    if set("[\\") & set(str(folder)):
+        raise InputError(f"Expected a folder without [ and \\, which TensorFlow takes for patterns. Received: {folder}")
     for what, value in (("version", version), ("samples", samples)):
         if value is not None and value < 1:
             raise InputError(f"Expected {what} to be 1 or more. Received: {value}")
-    if temperature is not None and not 0 < temperature < float("inf"):
-        raise InputError(f"Expected a temperature above 0. Received: {temperature}")
-    names = tuple(class_names)
-    try:
-        [found.encode() for found in names]
-    except (AttributeError, UnicodeEncodeError) as error:
-        raise InputError(f"Expected class names as text. Received: {names}") from error
-    if len(names) != model.classes:
-        raise InputError(f"Expected {model.classes} class names. Received: {len(names)}")
-    return names
+    if version is not None and (folder / str(version)).exists():
+        raise _exists(folder / str(version))
 
 
-def _write(path: Path, servable: Servable, name: str, info: dict[str, Any]) -> None:
+def _fill(path: Path, servable: Servable, name: str, info: dict[str, Any]) -> None:
     """A complete, verified export in the folder `path`."""
-    model = servable.model
     requests = warmup.example_requests(servable, max(warmup.BATCH_SIZES))
     with writing(path):
         try:
             servable.write(path)
             warmup.write(path / verification.INFO.parent / warmup.FILE, name, requests)
         except tf.errors.OpError as error:  # TensorFlow's writers on a full disk
-            raise OSError(str(error).splitlines()[0]) from error
-        told = {
-            **info,
-            "name": name,
-            "classes": list(servable.class_names),
-            "feature_shape": list(model.feature_shape),
-            "feature_units": _units(model),
-            "auxiliary_units": model.auxiliary_units,
-            "latent_units": model.latent_units,
-            "samples": model.prediction_samples,
-            "parameters": parameters(model),
-            "batch_sizes": list(warmup.BATCH_SIZES),
-            "versions": {
-                "tfadgm": tfadgm.__version__,
-                "tensorflow": tf.__version__,
-                "keras": keras.__version__,
-                "tensorflow_probability": tfp.__version__,
-            },
-            "content_sha256": contract.content_hash(path),
-        }
-        (path / verification.INFO).write_text(json.dumps(told))
+            raise OSError(line(error)) from error
+    told = {
+        **info,
+        "name": name,
+        **servable.info,
+        "feature_units": _units(servable.model),
+        "samples": servable.model.prediction_samples,
+        "parameters": parameters(servable.model),
+        "batch_sizes": list(warmup.BATCH_SIZES),
+        "versions": {package.__name__: package.__version__ for package in (tfadgm, tf, keras, tfp)},
+        "content_sha256": contract.content_hash(path),
+    }
+    write_json(path / verification.INFO, told)
     told["verified"] = verification.verify(path, servable)
+    write_json(path / verification.INFO, told)
     with writing(path):
-        (path / verification.INFO).write_text(json.dumps(told, indent=2) + "\n")
+        for file in path.rglob("*"):
+            sync(file)
 
 
 def _number(partial: Path, folder: Path, version: int | None) -> Path:
@@ -160,23 +139,26 @@ def _number(partial: Path, folder: Path, version: int | None) -> Path:
 
 def newest_version(folder: Path) -> int:
     """The largest version in `folder`, 0 if there is none."""
-    return max((int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit()), default=0)
+    return max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=0)
 
 
-def parameters(model: SemiSupervisedModel) -> int:
-    """How many numbers the model's answers depend on."""
-    return sum(int(np.prod(weight.shape)) for weight in model.weights if weight.dtype == "float32") - model.classes
+def parameters(model: Classifier) -> int:
+    """How many numbers the model's answers depend on: of a generative one all, of others those of its prediction."""
+    if isinstance(model, DeepGenerativeClassifier):
+        weights = [weight for weight in model.weights if weight is not model.class_marginal]
+    else:
+        x = tf.TensorSpec([None, *model.feature_shape], tf.float32)
+        weights = tf.function(model.call).get_concrete_function(x).graph.variables
+    return sum(int(np.prod(weight.shape)) for weight in weights if weight.dtype == "float32")
 
 
-def _units(model: SemiSupervisedModel) -> str:
+def _units(model: Classifier) -> str:
     """In which units a client gives features: those of the training data."""
     shift, scale = model.scaling.shift.numpy(), model.scaling.scale.numpy()
     if model.likelihood == "bernoulli":
         return f"those of training: intensities from 0 to {scale[0]:g}"
-    return (
-        f"those of training: means of the features from {shift.min():g} to {shift.max():g}, "
-        f"standard deviations from {scale.min():g} to {scale.max():g}"
-    )
+    means = f"means of the features from {shift.min():g} to {shift.max():g}"
+    return f"those of training: {means}, standard deviations from {scale.min():g} to {scale.max():g}"
 
 
 def _exists(path: Path) -> InputError:

@@ -1,6 +1,6 @@
 """Probabilities that can be trusted, without a label more than training had.
 
-The labels that trained a classifier cannot judge its confidence: it knows them by heart. The model's own examples can,
+The labels that trained a classifier cannot judge its confidence: it has memorised them. The model's own examples can,
 for their classes are known: one temperature is fitted on examples drawn from p(x|y). They are cleaner than data, so
 they can show that a classifier is too sure, but not that it is too modest; a temperature below 1 is not taken.
 """
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfadgm.evaluation import classification_report
-from tfadgm.models import SemiSupervisedModel
+from tfadgm.evaluation.metrics import classification_report
+from tfadgm.models import Classifier, DeepGenerativeClassifier
 
 POINTS = 4000
 BATCH = 500
@@ -39,11 +39,14 @@ def best_temperature(probabilities: np.ndarray, y: np.ndarray) -> float:
     return float(np.exp(fitted.x)) if nll(fitted.x) < nll(0.0) else 1.0
 
 
-def calibrate(model: SemiSupervisedModel, points: int = POINTS) -> dict[str, Any]:
+def calibrate(model: Classifier, points: int = POINTS) -> dict[str, Any]:
     """The `temperature` for `model`'s probabilities, from its own examples of every class. Deterministic.
 
-    `points` of them; their mean negative log-likelihood (`nll`) and calibration error (`ece`) before and after.
+    `points` of them; their mean negative log-likelihood (`nll`) and calibration error (`ece`) before and after. A model
+    that draws no examples keeps the temperature 1.
     """
+    if not isinstance(model, DeepGenerativeClassifier):
+        return {"temperature": 1.0, "left_out": "the model draws no examples to fit a temperature on"}
     y = np.arange(points) % model.classes
     predict = tf.function(model.call, reduce_retracing=True)
     batches = range(0, points, BATCH)

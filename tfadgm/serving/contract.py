@@ -14,13 +14,11 @@ from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tfadgm.errors import VerificationError
-from tfadgm.serving.signatures import is_image
+from tfadgm.serving.signatures import Info, shapes, signatures_of
 
 PYTHON = re.compile(r".*PyFunc.*|NumpyFunction")
 RANDOM = re.compile(r"Random(?!Dataset).*|TruncatedNormal|Multinomial|ParameterizedTruncatedNormal|Stateful(Uniform|"
                     r"StandardNormal|TruncatedNormal|RandomBinomial).*|Rng.*")  # fmt: skip
-
-Spec = dict[str, tuple[str, list[int]]]  # name -> dtype and shape
 
 
 def expect(what: str, received: Any, expected: Any) -> None:
@@ -51,55 +49,24 @@ def check_operations(graph: meta_graph_pb2.MetaGraphDef) -> None:
             raise VerificationError(f"Expected nothing that must be compiled by XLA. Received {part}"[:300])
 
 
-def signatures(info: dict[str, Any]) -> dict[str, tuple[Spec, Spec]]:
-    """Inputs and outputs of every signature of the model that `info` describes."""
-    shape, classes, embedding = info["feature_shape"], len(info["classes"]), info["auxiliary_units"]
-    x: Spec = {"x": ("float32", [-1, *shape])}
-    predicted: Spec = {
-        "probabilities": ("float32", [-1, classes]),
-        "label": ("int64", [-1]),
-        "label_name": ("string", [-1]),
-    }
-    scores: Spec = {"log_likelihood_bound": ("float32", [-1]), "class_log_likelihood_bound": ("float32", [-1, classes])}
-    found: dict[str, tuple[Spec, Spec]] = {
-        "serving_default": (x, predicted),
-        "score": (x, scores),
-        "generate": ({"label": ("int64", [-1]), "seed": ("int32", [2])}, x),
-        "classify": (
-            {"inputs": ("string", [-1])},
-            {"classes": ("string", [-1, classes]), "scores": ("float32", [-1, classes])},
-        ),
-    }
-    if embedding:
-        found["embed"] = x, {"a": ("float32", [-1, embedding])}
-    if is_image(tuple(shape)):
-        found["predict_images"] = {"images": ("uint8", [-1, *shape])}, predicted
-        found["predict_bytes"] = {"image_bytes": ("string", [-1])}, predicted
-    return found
-
-
-def check_signatures(graph: meta_graph_pb2.MetaGraphDef, expected: dict[str, tuple[Spec, Spec]]) -> None:
-    """Exactly the expected names, types and shapes."""
-
-    def spec(tensors: Any) -> Spec:
-        return {
-            name: (tf.dtypes.as_dtype(tensor.dtype).name, [axis.size for axis in tensor.tensor_shape.dim])
-            for name, tensor in tensors.items()
-        }
-
-    received = {name: (spec(found.inputs), spec(found.outputs)) for name, found in signature_definitions(graph).items()}
+def check_signatures(graph: meta_graph_pb2.MetaGraphDef, info: Info) -> None:
+    """Exactly the names, types and shapes of the model that `info` describes."""
+    received, expected = signature_definitions(graph), signatures_of(info)
     expect("the signatures", sorted(received), sorted(expected))
-    for name, (inputs, outputs) in expected.items():
-        expect(f"the inputs of {name}", received[name][0], inputs)
-        expect(f"the outputs of {name}", received[name][1], outputs)
+    for name, own in expected.items():
+        for what in ("inputs", "outputs"):
+            found = {
+                alias: (tf.dtypes.as_dtype(tensor.dtype).name, [axis.size for axis in tensor.tensor_shape.dim])
+                for alias, tensor in getattr(received[name], what).items()
+            }
+            expect(f"the {what} of {name}", found, shapes(getattr(own, what), info))
 
 
 def stored_numbers(path: Path) -> int:
     """How many float32 numbers the SavedModel stores."""
     reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
-    types = reader.get_variable_to_dtype_map()
-    shapes = reader.get_variable_to_shape_map()
-    return sum(int(np.prod(shape)) for name, shape in shapes.items() if types[name] == tf.float32)
+    types, sizes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
+    return sum(int(np.prod(size)) for name, size in sizes.items() if types[name] == tf.float32)
 
 
 def content_hash(path: Path) -> str:

@@ -3,62 +3,39 @@
     python runners.py session FOLDER              TensorFlow's Session, which is what TF Serving runs
     python runners.py c_api FOLDER [LIBRARIES]    the C API through ctypes, without TensorFlow's Python
 
-FOLDER holds job.json and inputs.npz; the answers go to session.npz or c_api.npz there. LIBRARIES is the folder of
-another release's libraries, by default that of the installed one. This file stands alone: it is started by its path,
-and imports nothing of tfadgm and, for the C API, nothing of TensorFlow.
+FOLDER holds job.pickle of the program that started this one; the answers go to session.pickle or c_api.pickle there.
+LIBRARIES is the folder of another release, by default of the installed one. This file is started by its path: it
+imports nothing of tfadgm and, for the C API, nothing of TensorFlow.
 """
 
 from __future__ import annotations
 
 import ctypes
 import importlib.util
-import json
+import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
-Run = Callable[[Arrays, dict[str, str]], Arrays]  # feeds by tensor name, fetches alias -> tensor name
+Runner = Callable[[Arrays, dict[str, str]], Arrays]  # feeds by tensor name, fetches alias -> tensor name
 
+NO_LIBRARY = 3  # exit status where the C library cannot be loaded
 TYPES = {1: np.float32, 3: np.int32, 4: np.uint8, 7: np.object_, 9: np.int64}  # tensorflow/core/framework/types.proto
 NUMBERS = {dtype: number for number, dtype in TYPES.items()}
+CPU = b"\x12\x03CPU", b"\x12\x07DEFAULT"  # the device of a KernelDef, as protobuf writes it; XLA_CPU_JIT is another
 STRING = 7
 STRING_BYTES = 24  # of a TF_TString
 
 
-def save(path: Path, arrays: Arrays) -> None:
-    """Arrays of numbers, or of bytes objects, without pickle."""
-    flat: Arrays = {}
-    for key, array in arrays.items():
-        if array.dtype == np.object_:
-            flat[f"{key}|bytes"] = np.frombuffer(b"".join(array.ravel()), np.uint8)
-            flat[f"{key}|lengths"] = np.array([len(value) for value in array.ravel()], np.int64).reshape(array.shape)
-        else:
-            flat[key] = array
-    np.savez(path, **flat)  # type: ignore[arg-type]
+class NoLibraryError(RuntimeError):
+    """The C library is not there or cannot be loaded."""
 
 
-def load(path: Path) -> Arrays:
-    """What `save` wrote."""
-    arrays: Arrays = {}
-    with np.load(path, allow_pickle=False) as file:
-        flat = {key: file[key] for key in file.files}
-    for key, array in flat.items():
-        name, _, part = key.partition("|")
-        if part == "lengths":
-            ends = np.cumsum(array.ravel())
-            content = flat[f"{name}|bytes"].tobytes()
-            strings = [content[end - length : end] for end, length in zip(ends, array.ravel(), strict=True)]
-            arrays[name] = np.array([*strings, None], np.object_)[:-1].reshape(array.shape)
-        elif not part:
-            arrays[key] = array
-    return arrays
-
-
-def session_runner(model: str) -> Run:
+def session_runner(model: str) -> Runner:
     """Loads `model` as TF Serving does and returns how to run it."""
     import tensorflow as tf
 
@@ -68,30 +45,19 @@ def session_runner(model: str) -> Run:
     return lambda feeds, fetches: session.run(fetches, feeds)
 
 
-def c_api_runner(model: str, libraries: Path | None = None) -> Run:
-    """The same through `libtensorflow_cc`, of the installed wheel or in the folder `libraries`."""
-    return _Library(libraries or _installed()).runner(model)
+def c_api_runner(model: str, libraries: Path | None = None, operations: Iterable[str] = ()) -> Runner:
+    """The same through `libtensorflow_cc`, of the installed wheel or in the folder `libraries`.
 
-
-def cpu_kernels(operations: list[str], libraries: Path | None = None) -> dict[str, bool]:
-    """Whether each operation has a kernel for the CPU."""
-    library = _Library(libraries or _installed())
-    return {name: library.has_cpu_kernel(name) for name in operations}
-
-
-def _installed() -> Path:
-    spec = importlib.util.find_spec("tensorflow")  # finds it without importing it
-    if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError("Expected TensorFlow to be installed. Received none")
-    return Path(spec.submodule_search_locations[0])
-
-
-class _Buffer(ctypes.Structure):
-    _fields_ = [
-        ("data", ctypes.c_void_p),
-        ("length", ctypes.c_size_t),
-        ("deallocator", ctypes.c_void_p),
-    ]
+    Raises:
+        NoLibraryError: if there is none that can be loaded.
+        RuntimeError: if one of `operations` has no kernel for the CPU, or the model does not load.
+    """
+    installed = importlib.util.find_spec("tensorflow")  # finds it without importing it
+    library = _Library(libraries or Path(installed.origin).parent)  # type: ignore[union-attr, arg-type]
+    missing = [name for name in operations if not library.has_cpu_kernel(name)]
+    if missing:
+        raise RuntimeError(f"Expected a kernel for the CPU of every operation. Received none of {', '.join(missing)}")
+    return library.runner(model)
 
 
 class _Output(ctypes.Structure):
@@ -108,39 +74,44 @@ class _Library:
     sizes = "TF_TensorByteSize", "TF_StringGetSize", "TF_Dim"
 
     def __init__(self, folder: Path) -> None:
-        ctypes.CDLL(str(folder / "libtensorflow_framework.so.2"))
-        self.c = ctypes.CDLL(str(folder / "libtensorflow_cc.so.2"))
-        for names, kind in ((self.pointers, ctypes.c_void_p), (self.sizes, ctypes.c_size_t)):
-            for name in names:
-                getattr(self.c, name).restype = kind
-        self.c.TF_Message.restype = ctypes.c_char_p
+        try:
+            self.load(folder, "libtensorflow_framework")
+            self.c = self.load(folder, "libtensorflow_cc")
+            for names, kind in ((self.pointers, ctypes.c_void_p), (self.sizes, ctypes.c_size_t)):
+                for name in names:
+                    getattr(self.c, name).restype = kind
+            self.c.TF_Message.restype = ctypes.c_char_p
+        except (OSError, AttributeError) as error:
+            raise NoLibraryError(f"Expected the C library of TensorFlow in {folder}. Received: {error}") from error
 
-    def status(self) -> ctypes.c_void_p:
-        return ctypes.c_void_p(self.c.TF_NewStatus())
+    def load(self, folder: Path, name: str) -> ctypes.CDLL:
+        """The library, which has another name on macOS."""
+        linux, mac = folder / f"{name}.so.2", folder / f"{name}.2.dylib"
+        return ctypes.CDLL(str(mac if mac.exists() else linux))
 
-    def check(self, status: ctypes.c_void_p) -> None:
-        """Raises what a call left in its `status`, which ends here."""
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function whose last argument is a status, and raises what that tells."""
+        status = ctypes.c_void_p(self.c.TF_NewStatus())
+        found = function(*arguments, status)
         message = self.c.TF_Message(status).decode(errors="replace") if self.c.TF_GetCode(status) else None
         self.c.TF_DeleteStatus(status)
         if message is not None:
             raise RuntimeError(message)
+        return found
 
     def has_cpu_kernel(self, operation: str) -> bool:
-        status = self.status()
-        kernels = self.c.TF_GetRegisteredKernelsForOp(operation.encode(), status)
-        self.check(status)
-        buffer = ctypes.cast(kernels, ctypes.POINTER(_Buffer)).contents
-        found = buffer.data and b"CPU" in ctypes.string_at(buffer.data, buffer.length)
+        kernels = self.call(self.c.TF_GetRegisteredKernelsForOp, operation.encode())
+        data, length = ctypes.cast(kernels, ctypes.POINTER(ctypes.c_size_t))[:2]  # a TF_Buffer
+        listed = ctypes.string_at(data, length) if data else b""
+        found = any(device in listed for device in CPU)
         self.c.TF_DeleteBuffer(ctypes.c_void_p(kernels))
-        return bool(found)
+        return found
 
-    def runner(self, model: str) -> Run:
+    def runner(self, model: str) -> Runner:
         graph = ctypes.c_void_p(self.c.TF_NewGraph())
         options = ctypes.c_void_p(self.c.TF_NewSessionOptions())
         tags = (ctypes.c_char_p * 1)(b"serve")
-        status = self.status()
-        session = self.c.TF_LoadSessionFromSavedModel(options, None, model.encode(), tags, 1, graph, None, status)
-        self.check(status)
+        session = self.call(self.c.TF_LoadSessionFromSavedModel, options, None, model.encode(), tags, 1, graph, None)
 
         def output(name: str) -> _Output:
             operation, _, index = name.partition(":")
@@ -154,14 +125,14 @@ class _Library:
             values = (ctypes.c_void_p * len(feeds))(*map(self.tensor, feeds.values()))
             outputs = (_Output * len(fetches))(*map(output, fetches.values()))
             answers = (ctypes.c_void_p * len(fetches))()
-            status = self.status()
-            self.c.TF_SessionRun(
-                ctypes.c_void_p(session), None, inputs, values, len(feeds), outputs, answers, len(fetches), None, 0,
-                None, status,
-            )  # fmt: skip
-            for value in values:
-                self.c.TF_DeleteTensor(ctypes.c_void_p(value))
-            self.check(status)
+            try:
+                self.call(
+                    self.c.TF_SessionRun, ctypes.c_void_p(session), None, inputs, values, len(feeds), outputs, answers,
+                    len(fetches), None, 0, None,
+                )  # fmt: skip
+            finally:
+                for value in values:
+                    self.c.TF_DeleteTensor(ctypes.c_void_p(value))
             return {alias: self.array(answer) for alias, answer in zip(fetches, answers, strict=True)}
 
         return run
@@ -202,26 +173,17 @@ class _Library:
 
 def main(kind: str, folder: Path, libraries: Path | None = None) -> None:
     """Answers every call of the job in `folder`."""
-    job: dict[str, Any] = json.loads((folder / "job.json").read_text())
-    inputs = load(folder / "inputs.npz")
-    run = session_runner(job["model"]) if kind == "session" else c_api_runner(job["model"], libraries)
-    outputs: Arrays = {}
-    for index, call in enumerate(job["calls"]):
-        feeds = {tensor: inputs[array] for tensor, array in call["feeds"].items()}
-        answers = run(feeds, call["fetches"])
-        outputs |= {f"{index}/{alias}": np.asarray(answer) for alias, answer in answers.items()}
-    if kind == "c_api":
-        kernels = cpu_kernels(job["operations"], libraries)
-        outputs["without_cpu_kernel"] = np.array(
-            [name.encode() for name, found in kernels.items() if not found] + [None], np.object_
-        )[:-1]
+    model, operations, calls = pickle.loads((folder / "job.pickle").read_bytes())
+    run = session_runner(model) if kind == "session" else c_api_runner(model, libraries, operations)
+    answers = [run(feeds, fetches) for feeds, fetches in calls]
     if kind == "c_api" and "tensorflow" in sys.modules:
         raise RuntimeError("Expected a process without TensorFlow's Python. Received one with it")
-    save(folder / f"{kind}.npz", outputs)
+    (folder / f"{kind}.pickle").write_bytes(pickle.dumps(answers))
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1], *map(Path, sys.argv[2:]))
     except Exception as reason:  # whatever the loader and the graph raise, in one line
-        sys.exit(f"{type(reason).__name__}: {' '.join(str(reason).split())[:500]}")
+        print(f"{type(reason).__name__}: {' '.join(str(reason).split())[:500]}", file=sys.stderr)
+        sys.exit(NO_LIBRARY if isinstance(reason, NoLibraryError) else 1)

@@ -1,4 +1,4 @@
-"""What a server offers of a trained classifier: its signatures, with all preprocessing inside the graph.
+"""What a server offers of a trained classifier: one table of signatures, with all preprocessing inside the graph.
 
 A row of a request that cannot be used (not finite, a string of another size, of no class) answers NaN, with label -1
 and an empty name. It costs its neighbours nothing, which matters because a server merges the requests of its clients.
@@ -9,67 +9,79 @@ from __future__ import annotations
 import dataclasses
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import MethodType
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tfadgm.models import SemiSupervisedModel
+from tfadgm.errors import InputError
+from tfadgm.serving.runners import Arrays
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PNG_SIZE = 16  # where width and height are, four bytes each
 FEATURE = "x"  # of a tf.Example
 
+Info = dict[str, Any]  # what model_info.json tells of a model
+Answer = dict[str, tf.Tensor]
+
 
 @dataclasses.dataclass(frozen=True)
 class Servable:
-    """A model with what its answers need: names of the classes, and the temperature of its probabilities.
+    """A classifier with what its answers need: names of the classes, and the temperature of its probabilities.
 
-    Every method is one signature, of tensors [B, ...] to named tensors [B, ...].
+    Raises:
+        InputError: if the names or the temperature cannot be used.
     """
 
-    model: SemiSupervisedModel
+    model: Any  # a Classifier, and what SIGNATURES asks for beyond that
     class_names: tuple[str, ...]
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if len(self.class_names) != self.model.classes:
-            raise ValueError(f"Expected {self.model.classes} class names. Received: {len(self.class_names)}")
+        names = self.class_names
+        try:
+            [name.encode() for name in names]
+        except (AttributeError, UnicodeEncodeError) as error:
+            raise InputError(f"Expected class names as text. Received: {names}") from error
+        if len(names) != self.model.classes:
+            raise InputError(f"Expected {self.model.classes} class names. Received: {len(names)}")
         if not 0 < self.temperature < math.inf:
-            raise ValueError(f"Expected a temperature above 0. Received: {self.temperature}")
+            raise InputError(f"Expected a temperature above 0. Received: {self.temperature}")
 
     @property
-    def signatures(self) -> dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]]:
-        """Every signature: its method and what it takes."""
-        shape = self.model.feature_shape
-        x = tf.TensorSpec([None, *shape], tf.float32, name="x")
-        found: dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]] = {
-            "serving_default": (self.predict, [x]),
-            "score": (self.score, [x]),
-            "generate": (
-                self.generate,
-                [tf.TensorSpec([None], tf.int64, name="label"), tf.TensorSpec([2], tf.int32, name="seed")],
-            ),
-            "classify": (self.classify, [tf.TensorSpec([None], tf.string, name="inputs")]),
+    def info(self) -> Info:
+        """What decides which signatures there are, and their shapes."""
+        return {
+            "classes": list(self.class_names),
+            "feature_shape": list(self.model.feature_shape),
+            "auxiliary_units": getattr(self.model, "auxiliary_units", 0),
+            "latent_units": getattr(self.model, "latent_units", 0),
         }
-        if self.model.auxiliary_units:
-            found["embed"] = self.embed, [x]
-        if is_image(shape):
-            found["predict_images"] = self.predict_images, [tf.TensorSpec([None, *shape], tf.uint8, name="images")]
-            found["predict_bytes"] = self.predict_bytes, [tf.TensorSpec([None], tf.string, name="image_bytes")]
-        return found
 
     def write(self, path: Path) -> None:
         """The SavedModel at `path`, every weight once."""
         archive = keras.export.ExportArchive()
-        for name, (method, specs) in self.signatures.items():
-            archive.add_endpoint(name, method, input_signature=specs)
+        for name, own in signatures_of(self.info).items():
+            specs = [
+                tf.TensorSpec([None if size < 0 else size for size in shape], kind, key)
+                for key, (kind, shape) in shapes(own.inputs, self.info).items()
+            ]
+            archive.add_endpoint(name, MethodType(own.method, self), input_signature=specs)
         archive.write_out(str(path), verbose=False)
 
-    # The signatures.
+    def ask(self, name: str, arrays: Arrays) -> Arrays:
+        """What the signature `name` answers to `arrays`."""
+        own = SIGNATURES[name]
+        answer = own.method(self, *(tf.constant(arrays[key], text.split()[0]) for key, text in own.inputs.items()))
+        return {alias: value.numpy() for alias, value in answer.items()}
 
-    def predict(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+    # What the signatures answer.
+
+    def predict(self, x: tf.Tensor) -> Answer:
         """Calibrated class probabilities [B, C], the most probable class [B] and its name [B]."""
         x, usable = self._checked(x)
         probabilities = self.model(x)
@@ -83,35 +95,35 @@ class Servable:
             "label_name": tf.gather(names, tf.where(usable, label, len(self.class_names))),
         }
 
-    def predict_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def predict_images(self, images: tf.Tensor) -> Answer:
         """`predict` of bytes [B, *features], see `byte_units`."""
         return self.predict(tf.cast(images, tf.float32) * self.byte_units())
 
-    def predict_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+    def predict_bytes(self, image_bytes: tf.Tensor) -> Answer:
         """`predict` of strings [B], each a PNG or the bare bytes of one image, row by row."""
         pixels = tf.map_fn(self._pixels, image_bytes, fn_output_signature=tf.float32)
         return self.predict(pixels * self.byte_units())
 
-    def score(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+    def score(self, x: tf.Tensor) -> Answer:
         """How familiar x is: bounds of log p(x) [B] and of log p(x|y) [B, C], nats of the scaled features."""
         x, usable = self._checked(x)
-        total, of_classes = self.model.exact_bounds(x)
+        total, of_classes = self.model.exact_elbos(x)
         return {
             "log_likelihood_bound": _or_nan(usable, total),
             "class_log_likelihood_bound": _or_nan(usable, of_classes),
         }
 
-    def embed(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+    def embed(self, x: tf.Tensor) -> Answer:
         """The mean of q(a|x), [B, A]."""
         x, usable = self._checked(x)
         return {"a": _or_nan(usable, self.model.embed(x))}
 
-    def generate(self, label: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def generate(self, label: tf.Tensor, seed: tf.Tensor) -> Answer:
         """Examples [B, *features] of the classes `label` [B]; the same labels and seed [2] give the same ones."""
         known = (label >= 0) & (label < self.model.classes)
         return {"x": _or_nan(known, self.model.generate(tf.where(known, label, 0), seed))}
 
-    def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    def classify(self, inputs: tf.Tensor) -> Answer:
         """TF Serving's Classify: serialized tf.Examples [B] with a float list `x` -> classes and scores [B, C]."""
         units = self.model.scaling.units
         rows = tf.io.parse_example(inputs, {FEATURE: tf.io.RaggedFeature(tf.float32)})[FEATURE]
@@ -153,12 +165,107 @@ class Servable:
         return tf.reshape(tf.where(is_png | is_raw, pixels, math.nan), shape)
 
 
-def is_image(shape: tuple[int, ...]) -> bool:
-    """Whether features are an image: [H, W], or [H, W, 1, 3 or 4]."""
-    return len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))
-
-
 def _or_nan(usable: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """`values` [B, ...] where `usable` [B], else NaN."""
     shape = tf.concat([tf.shape(usable), tf.ones([tf.rank(values) - 1], tf.int32)], 0)
     return tf.where(tf.reshape(usable, shape), values, math.nan)
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """What a client can ask. A tensor is its type and axes: B rows, C classes, A units of a, the features.
+
+    Args:
+        method: of a `Servable`, from the inputs in their order to the outputs.
+        inputs, outputs: tensors by name. The first input has rows.
+        example: a request, of features [N, *features] in the units of the data, their bytes as pixels, and classes [N].
+        applies: whether a model has it.
+        rpc: how a client asks, "predict" or "classify".
+    """
+
+    method: Callable[..., Answer]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    example: Callable[..., Arrays]
+    applies: Callable[[Info], bool] = lambda info: True
+    rpc: str = "predict"
+
+    @property
+    def merges(self) -> bool:
+        """Whether a server can merge requests, because every input has rows."""
+        return all("B" in text.split() for text in self.inputs.values())
+
+    def rows(self, arrays: Arrays, index: np.ndarray) -> Arrays:
+        """The rows `index` of a request, from the first again where there are no more."""
+        return {
+            key: np.take(value, index, 0, mode="wrap") if "B" in self.inputs[key].split() else value
+            for key, value in arrays.items()
+        }
+
+
+def shapes(tensors: dict[str, str], info: Info) -> dict[str, tuple[str, list[int]]]:
+    """Type and shape of `tensors` of the model that `info` describes, -1 for rows."""
+    sizes = {"B": [-1], "C": [len(info["classes"])], "A": [info["auxiliary_units"]], "features": info["feature_shape"]}
+    parts = {name: text.split() for name, text in tensors.items()}
+    return {
+        name: (kind, [size for axis in axes for size in (sizes[axis] if axis in sizes else [int(axis)])])
+        for name, (kind, *axes) in parts.items()
+    }
+
+
+def is_image(shape: Sequence[int]) -> bool:
+    """Whether features are an image: [H, W], or [H, W, 1, 3 or 4]."""
+    return len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))
+
+
+def strings(values: Iterable[bytes]) -> np.ndarray:
+    """An array of bytes objects."""
+    return np.array([*values, None], np.object_)[:-1]
+
+
+def serialized_example(x: np.ndarray) -> bytes:
+    """The tf.Example of one row, for the signature `classify`."""
+    feature = tf.train.Feature(float_list=tf.train.FloatList(value=x.ravel()))
+    return tf.train.Example(features=tf.train.Features(feature={FEATURE: feature})).SerializeToString()
+
+
+X, IMAGES, BYTES = {"x": "float32 B features"}, {"images": "uint8 B features"}, {"image_bytes": "string B"}
+LABELS = {"label": "int64 B", "seed": "int32 2"}
+CLASSES = {"probabilities": "float32 B C", "label": "int64 B", "label_name": "string B"}
+SCORES = {"classes": "string B C", "scores": "float32 B C"}
+BOUNDS = {"log_likelihood_bound": "float32 B", "class_log_likelihood_bound": "float32 B C"}
+
+# A new signature is an entry here and a row of the table in docs/serving.md.
+SIGNATURES: dict[str, Signature] = {
+    "serving_default": Signature(Servable.predict, X, CLASSES, lambda x, pixels, label: {"x": x}),
+    "score": Signature(
+        Servable.score, X, BOUNDS, lambda x, pixels, label: {"x": x}, lambda info: info["latent_units"] > 0
+    ),
+    "generate": Signature(
+        Servable.generate, LABELS, X,
+        lambda x, pixels, label: {"label": label, "seed": np.array([0, 0], np.int32)},
+        lambda info: info["latent_units"] > 0,
+    ),
+    "classify": Signature(
+        Servable.classify, {"inputs": "string B"}, SCORES,
+        lambda x, pixels, label: {"inputs": strings(map(serialized_example, x))}, rpc="classify",
+    ),
+    "embed": Signature(
+        Servable.embed, X, {"a": "float32 B A"},
+        lambda x, pixels, label: {"x": x}, lambda info: info["auxiliary_units"] > 0,
+    ),
+    "predict_images": Signature(
+        Servable.predict_images, IMAGES, CLASSES,
+        lambda x, pixels, label: {"images": pixels}, lambda info: is_image(info["feature_shape"]),
+    ),
+    "predict_bytes": Signature(
+        Servable.predict_bytes, BYTES, CLASSES,
+        lambda x, pixels, label: {"image_bytes": strings(map(np.ndarray.tobytes, pixels))},
+        lambda info: is_image(info["feature_shape"]),
+    ),
+}  # fmt: skip
+
+
+def signatures_of(info: Info) -> dict[str, Signature]:
+    """The signatures of the model that `info` describes."""
+    return {name: own for name, own in SIGNATURES.items() if own.applies(info)}

@@ -2,52 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
 
+from tfadgm.errors import extra
+from tfadgm.models import Classifier, DeepGenerativeClassifier
 from tfadgm.serving.runners import Arrays
-from tfadgm.serving.signatures import FEATURE, Servable
+from tfadgm.serving.signatures import SIGNATURES, Servable, signatures_of, strings
+
+with extra("serve"):
+    from tensorflow_serving.apis import prediction_log_pb2
 
 FILE = "tf_serving_warmup_requests"  # in assets.extra, the name TF Serving looks for
 BATCH_SIZES = (1, 2, 4, 16, 64, 256)
 # A server that merges requests wants one size of all inputs of a request, and the seed of `generate` is of size 2.
-GENERATE_SIZES = (2,)
+OTHER_SIZES = (2,)
 
 
 def example_requests(servable: Servable, rows: int) -> dict[str, Arrays]:
-    """A request of `rows` rows for every signature, made of the model's own examples of each class in turn."""
-    labels = np.arange(rows) % servable.model.classes
-    seed = np.array([0, 0], np.int32)
-    x = servable.model.generate(labels, seed).numpy()
+    """A request of `rows` rows for every signature, of examples of each class in turn."""
+    label = np.arange(rows) % servable.model.classes
+    x = examples(servable.model, label)
     pixels = np.rint(np.clip(x / servable.byte_units(), 0, 255)).astype(np.uint8)
-    requests = {
-        "serving_default": {"x": x},
-        "score": {"x": x},
-        "embed": {"x": x},
-        "generate": {"label": labels, "seed": seed},
-        "classify": {"inputs": strings(map(serialized_example, x))},
-        "predict_images": {"images": pixels},
-        "predict_bytes": {"image_bytes": strings(map(np.ndarray.tobytes, pixels))},
-    }
-    return {name: requests[name] for name in servable.signatures}
+    return {name: signature.example(x, pixels, label) for name, signature in signatures_of(servable.info).items()}
 
 
-def strings(values: Iterable[bytes]) -> np.ndarray:
-    """An array of bytes objects."""
-    found = list(values)
-    array = np.empty(len(found), np.object_)
-    array[:] = found
-    return array
-
-
-def serialized_example(x: np.ndarray) -> bytes:
-    """The tf.Example of one row, for the signature `classify`."""
-    feature = tf.train.Feature(float_list=tf.train.FloatList(value=x.ravel()))
-    return tf.train.Example(features=tf.train.Features(feature={FEATURE: feature})).SerializeToString()
+def examples(model: Classifier, label: np.ndarray) -> np.ndarray:
+    """Features [N, *features] of the classes `label` [N] as the model draws them; of a model that draws none, noise of
+    the range or the mean and variance of the training data.
+    """
+    if isinstance(model, DeepGenerativeClassifier):
+        return model.generate(label, (0, 0)).numpy()
+    random, shape = np.random.default_rng(0), (len(label), model.scaling.units)
+    rows = random.random(shape) if model.likelihood == "bernoulli" else random.standard_normal(shape)
+    return model.scaling.invert(rows.astype(np.float32)).numpy()
 
 
 def write(path: Path, name: str, requests: dict[str, Arrays]) -> None:
@@ -55,9 +45,9 @@ def write(path: Path, name: str, requests: dict[str, Arrays]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, arrays in requests.items():
-            for size in GENERATE_SIZES if signature == "generate" else BATCH_SIZES:
-                rows = {key: value if key == "seed" else value[:size] for key, value in arrays.items()}
-                writer.write(_log(name, signature, rows).SerializeToString())
+            own = SIGNATURES[signature]
+            for size in BATCH_SIZES if own.merges else OTHER_SIZES:
+                writer.write(_log(name, signature, own.rows(arrays, np.arange(size))).SerializeToString())
 
 
 def read(path: Path) -> list[tuple[str, Arrays]]:
@@ -78,7 +68,7 @@ def read(path: Path) -> list[tuple[str, Arrays]]:
 
 def _log(name: str, signature: str, arrays: Arrays) -> prediction_log_pb2.PredictionLog:
     log = prediction_log_pb2.PredictionLog()
-    if signature == "classify":
+    if SIGNATURES[signature].rpc == "classify":
         request = log.classify_log.request
         for value in arrays["inputs"]:
             request.input.example_list.examples.add().MergeFromString(value)

@@ -1,0 +1,55 @@
+"""Data that only experiments have, under names that `python -m experiments train --dataset` and run folders know."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from tfadgm.data.arrays import likelihood_of
+from tfadgm.data.dataset import Dataset, numbered
+from tfadgm.data.sources import SOURCES
+from tfadgm.data.tfds import mnist
+from tfadgm.data.toy import digits, draw_moons
+
+HELD_OUT, UNTESTED = "mnist, held out", "digits, no test points"
+HELD_OUT_POINTS = 10_000
+
+
+def held_out(data_dir: str | None = None, seed: int = 0) -> Dataset:
+    """MNIST with the last points of its training set in place of the test points."""
+    data = mnist(data_dir)
+    train, judge = slice(-HELD_OUT_POINTS), slice(-HELD_OUT_POINTS, None)
+    return dataclasses.replace(data, x=data.x[train], y=data.y[train], x_test=data.x[judge], y_test=data.y[judge])
+
+
+def arrays(x: np.ndarray, y: np.ndarray) -> Dataset:
+    """A user's own arrays, had someone labeled them all."""
+    none = np.zeros(0, np.int64)
+    return Dataset(x, y.astype(np.int64), x[:0], none, numbered(len(np.unique(y))), likelihood_of(x))
+
+
+def bundled(name: str) -> Dataset:
+    from sklearn import datasets
+
+    x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    return arrays(x.astype(np.float32), y)
+
+
+def images(data_dir: str | None, seed: int) -> Dataset:
+    data = mnist(data_dir)
+    return arrays(data.x[:5000], data.y[:5000])
+
+
+OWN: dict[str, Callable[[str | None, int], Dataset]] = {
+    "digits, levels": lambda data_dir, seed: arrays(digits().x, digits().y),
+    "digits, shares": lambda data_dir, seed: arrays(digits().x / 16, digits().y),
+    "wine": lambda data_dir, seed: bundled("wine"),
+    "breast cancer": lambda data_dir, seed: bundled("breast_cancer"),
+    "half-moons": lambda data_dir, seed: arrays(*draw_moons(1000, 0)),
+    "5000 of MNIST": images,
+}
+SOURCES.update(OWN)
+SOURCES[HELD_OUT] = held_out
+SOURCES[UNTESTED] = lambda data_dir, seed: digits().without_tests()

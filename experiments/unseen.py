@@ -1,0 +1,114 @@
+"""How presets were chosen: the error on training points whose labels training does not see. No test point is read.
+
+    python -m experiments choices ["one draw" ...]           the preset of the digits, and what changes in it make of it
+    python -m experiments lengths ["wine, 1000 steps" ...]   the preset of .npz files, by the number of its steps
+
+Results go to results/choices.json, and to results/lengths.json and results/lengths.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.grid import measure
+from experiments.results import RESULTS, command_of, load, origin, save, table
+from experiments.sources import UNTESTED
+from tfadgm.config import Config
+from tfadgm.data.sources import load_dataset
+from tfadgm.data.streams import steps_per_epoch
+from tfadgm.files import write_text
+
+SEEDS = range(3)  # of labels and weights
+NONE = {"vat_epsilon": 0.0, "distribution_alignment_weight": 0.0}
+CHOICES: dict[str, dict[str, Any]] = {
+    "preset": {},
+    "without both additions": NONE,
+    "without the virtual adversarial term": {"vat_epsilon": 0.0},
+    "without distribution alignment": {"distribution_alignment_weight": 0.0},
+    "binarised": {"binarize": True},
+    "one draw": {"total_count": 1},
+    "one draw, without both additions": {**NONE, "total_count": 1},
+    "sixteen draws": {"total_count": 16},
+    "gaussian": {"likelihood": "gaussian"},
+    "radius 2": {"vat_epsilon": 2.0},
+    "m2": {"model": "m2"},
+    "exact": {"marginalization": "exact"},
+    "smaller": {"hidden_units": (128, 128), "latent_units": 16, "auxiliary_units": 16, "learning_rate": 3e-3},
+}
+STEPS = [1000, 2000, 4000]
+# Data of `experiments.sources`, and what is given with them: how many labels are seen.
+LENGTHS: dict[str, dict[str, Any]] = {
+    "digits, levels": {"labels": 50},
+    "digits, shares": {"labels": 50},
+    "wine": {"labels": 15},
+    "wine, alpha 10": {"labels": 15, "alpha": 10.0},
+    "breast cancer": {"labels": 20},
+    "half-moons": {"labels": 10},
+    "5000 of MNIST": {"labels": 100},
+}
+
+
+# By name of a run: data and steps.
+RUNS = {f"{name}, {steps} steps": (name, steps) for name in LENGTHS for steps in STEPS}
+
+
+def main(name: str, arguments: Sequence[str]) -> None:
+    rows = load(name).get("rows", {})
+    if name == "choices":
+        runs = measure(name, __doc__, arguments, list(CHOICES), choice, SEEDS)
+        for variant, own in runs.items():
+            found = errors(own)
+            mean = round(float(np.mean(found)), 2)
+            rows[variant] = {"unseen_training_error": mean, "by_seed": found, "commit": own[0]["commit"]}
+        save(name, {**origin(name), "rows": rows})
+        return
+    runs = measure(name, __doc__, arguments, list(RUNS), length, SEEDS)
+    for variant, given in LENGTHS.items():
+        by_steps = [errors(runs.get(f"{variant}, {steps} steps", [])) for steps in STEPS]
+        if all(len(found) == len(SEEDS) for found in by_steps):
+            points, code = len(load_dataset(source(variant)).x), runs[f"{variant}, {STEPS[0]} steps"][0]["commit"]
+            by_seed = np.transpose(by_steps).tolist()
+            rows[variant] = {"points": points, **given, "unseen_training_error": by_seed, "commit": code}
+    result = {**origin(name), "steps": STEPS, "rows": rows}
+    save(name, result, indent=1)
+    write_text(RESULTS / f"{name}.md", tables(result))
+
+
+def errors(rows: list[dict[str, Any]]) -> list[float]:
+    return [round(row["unseen_training_error"], 2) for row in rows]
+
+
+def choice(variant: str) -> Config:
+    return Config.for_dataset("digits", **CHOICES[variant]).replace(dataset=UNTESTED)
+
+
+def length(variant: str) -> Config:
+    name, steps = RUNS[variant]
+    config = Config.for_dataset(source(name), **LENGTHS[name])
+    an_epoch = steps_per_epoch(len(load_dataset(config.dataset).x), config.unlabeled_batch)
+    return config.replace(epochs=-(-steps // an_epoch))
+
+
+def source(name: str) -> str:
+    """The data of a row of `LENGTHS`."""
+    return name.removesuffix(", alpha 10")
+
+
+def tables(result: dict[str, Any]) -> str:
+    """results/lengths.md."""
+    head = f"""# How long to train on arrays of one's own
+
+Percent of the training points without a label that the preset of .npz files gets wrong, mean over {len(SEEDS)} label
+seeds, by the number of steps of up to 100 labeled and 100 unlabeled examples.
+"""
+    header = f"| data | points | labels | {' | '.join(f'{steps} steps' for steps in result['steps'])} | commit |"
+    rows = [
+        (name, row["points"], row["labels"], *(f"{mean:.2f}" for mean in np.mean(row["unseen_training_error"], 0)),
+         f"`{row['commit']}`")
+        for name in LENGTHS
+        if (row := result["rows"].get(name))
+    ]  # fmt: skip
+    return "\n".join([head, *table(header, rows), "", f"`{command_of(result)}` on {result['machine']}.", ""])

@@ -1,0 +1,62 @@
+"""Which labels training sees: every other one is taken out of the data, so that none can leak."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tfadgm.data.dataset import UNLABELED, Dataset
+from tfadgm.errors import InputError
+
+
+def choose_labels(dataset: Dataset, labels: int | None, seed: int) -> Dataset:
+    """`dataset` with `labels` of its labels, drawn by `seed` as evenly over the classes as they allow.
+
+    A class that has fewer labels than its share gives all, and the others give the rest. `labels=None` keeps all.
+
+    Raises:
+        InputError: if there are no labels, fewer than classes, or fewer than `labels`.
+
+    Examples:
+        >>> x = np.zeros([6, 2])
+        >>> data = Dataset(x, np.array([0, 0, 0, 1, 1, 1]), x[:0], np.zeros(0, int), ("no", "yes"), "gaussian")
+        >>> choose_labels(data, 2, seed=0).y.tolist()
+        [-1, 0, -1, -1, 1, -1]
+    """
+    if not dataset.class_names:
+        raise InputError(
+            "Expected labels for a classifier, arrays x_labeled and y_labeled. Received points alone: "
+            "a density model, like --model avae, learns from them"
+        )
+    if labels is None:
+        return dataset
+    if labels < dataset.classes:
+        raise InputError(
+            f"Expected at least one label for each of the {dataset.classes} classes. Received: {labels} labels"
+        )
+    known = [np.flatnonzero(dataset.y == index) for index in range(dataset.classes)]
+    for rows, name in zip(known, dataset.class_names, strict=True):
+        if not len(rows):
+            raise InputError(f"Expected at least one label of class {name!r} to choose from. Received: none")
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(dataset.classes)
+    wanted = _shares(np.array([len(rows) for rows in known]), labels, order)
+    chosen = [generator.choice(rows, count, replace=False) for rows, count in zip(known, wanted, strict=True)]
+    y = np.full_like(dataset.y, UNLABELED)
+    for index, rows in enumerate(chosen):
+        y[rows] = index
+    return dataclasses.replace(dataset, y=y)
+
+
+def _shares(known: np.ndarray, labels: int, order: np.ndarray) -> np.ndarray:
+    """How many labels each class gives, [C]; the first of `order` give one more where they cannot be even."""
+    if labels > known.sum():
+        raise InputError(f"Expected at most {known.sum()} labels, as many as are known. Received: {labels}")
+    wanted = np.zeros_like(known)
+    while (left := labels - wanted.sum()) > 0:
+        able = order[wanted[order] < known[order]]
+        wanted[able] += left // len(able)
+        wanted[able[: left % len(able)]] += 1
+        wanted = np.minimum(wanted, known)
+    return wanted

@@ -1,0 +1,85 @@
+"""The task of classifiers: errors on test points beside those of simpler methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfadgm.config import Config
+from tfadgm.data.dataset import Dataset
+from tfadgm.evaluation import baselines
+from tfadgm.evaluation.likelihood import prepare_inputs
+from tfadgm.evaluation.metrics import class_probabilities, classification_report
+from tfadgm.evaluation.task import History, Task
+from tfadgm.models import Classifier, DeepGenerativeClassifier
+
+SCIKIT_POINTS = 20, 20_000  # scikit-learn's baselines need some neighbors, and are slow beyond this many points
+ELBO_POINTS = 1000  # training points that a bound is reported of
+
+
+def mean_elbo(model: Classifier, x: np.ndarray) -> float | None:
+    """-U(x), the larger the better: its mean over ELBO_POINTS of the training points x [N, *features]; nats.
+
+    None of a method that has no such bound.
+    """
+    if not isinstance(model, DeepGenerativeClassifier):
+        return None
+    rows = np.random.default_rng(0).permutation(len(x))[:ELBO_POINTS]
+    return float(model.log_likelihood_bound(prepare_inputs(model, x[rows])).mean())
+
+
+def announce(dataset: Dataset) -> str:
+    return (
+        f"{len(dataset.label_indices)} labels of {len(dataset.x)} training points, {dataset.classes} classes. "
+        f"{len(dataset.y_test)} test labels: for the report only, never for a choice."
+    )
+
+
+def metrics(model: Classifier, dataset: Dataset) -> dict[str, float | None]:
+    return classification_report(class_probabilities(model, dataset.x_test), dataset.y_test)
+
+
+def report(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any]:
+    """Errors in percent, None where there are no test labels; the bound in nats a training point."""
+    scores = metrics(model, dataset)
+    scored = len(dataset.y_test) > 0
+    small = scored and SCIKIT_POINTS[0] <= len(dataset.x) <= SCIKIT_POINTS[1]
+    elbo = mean_elbo(model, dataset.x)
+    return {
+        "classes": list(dataset.class_names),
+        "test_error": scores["error"],
+        "test_nll": scores["nll"],
+        "test_ece": scores["ece"],
+        "elbo": elbo,
+        "bound": None if elbo is None else -elbo,  # of version 0.1: U(x); goes with 0.3
+        "supervised_error": baselines.supervised_error(config, dataset) if scored else None,
+        "label_spreading_error": baselines.label_spreading_error(config, dataset) if small else None,
+        "self_training_error": baselines.self_training_error(config, dataset) if small else None,
+        "test_labels_used_for_choices": 0,
+        "label_indices": dataset.label_indices.tolist(),
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    rows = [
+        (f"{report['model'].upper()}, {report['labels']} labels of {report['training_points']} points", "test_error"),
+        ("the same classifier on the labels alone", "supervised_error"),
+        ("scikit-learn LabelSpreading", "label_spreading_error"),
+        ("scikit-learn SelfTraining", "self_training_error"),
+    ]
+    lines = [f"{'test error':>66}"]
+    for name, key in rows:
+        value = report[key]
+        lines.append(f"{name:<56}" + (f"{value:>8.2f} %" if value is not None else f"{'-':>8}"))
+    return "\n".join(lines)
+
+
+def draw(folder: Path, model: Any, dataset: Dataset, history: History) -> None:
+    from tfadgm.evaluation import plots
+
+    plots.draw_classifier(folder, model, dataset, history)
+
+
+TASK = Task(announce, lambda model, x: None, metrics, report, table, draw)

@@ -1,0 +1,37 @@
+"""A task: what a kind of model is for, and so what is measured, reported and drawn of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfadgm.config import Config
+from tfadgm.data.dataset import Dataset
+from tfadgm.models import BaseModel
+
+History = list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """The functions of a task; a model names its own by its attribute `task`.
+
+    Args:
+        announce: the first line of a run.
+        finish: what a trained model still needs of the training points x.
+        metrics: what training watches on test points, for the record only.
+        report: what a model learned, beside what every run reports.
+        table: a report as a person reads it.
+        draw: writes pictures into a folder.
+    """
+
+    announce: Callable[[Dataset], str]
+    finish: Callable[[Any, np.ndarray], None]
+    metrics: Callable[[Any, Dataset], dict[str, float | None]]
+    report: Callable[[Config, Dataset, Any], dict[str, Any]]
+    table: Callable[[dict[str, Any]], str]
+    draw: Callable[[Path, BaseModel, Dataset, History], None]

@@ -1,0 +1,1 @@
+"""Networks: trunks, conditional distributions, normalization, preprocessing."""

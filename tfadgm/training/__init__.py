@@ -1,0 +1,1 @@
+"""Training: from a configuration and data to a trained model, checkpointed on the way."""

@@ -1,0 +1,104 @@
+"""From a configuration to a compiled model, and what names its training."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfadgm import models
+from tfadgm.config import RUN, Config, all_hyperparameters
+from tfadgm.data.dataset import Dataset
+from tfadgm.data.streams import steps_per_epoch
+from tfadgm.files import digest
+from tfadgm.models.base import OLD_NAMES, renamed
+
+
+def build_model(config: Config, dataset: Dataset) -> models.BaseModel:
+    """The compiled model of a resolved `config` for the training points of `dataset`."""
+    keras.utils.set_random_seed(config.seed)
+    points = len(dataset.x)
+    steps = steps_per_epoch(points, config.unlabeled_batch)
+    arguments: dict[str, Any] = {} if config.is_density else {"classes": dataset.classes, "alpha": config.alpha}
+    model = models.make(
+        config.model,
+        dataset.x.shape[1:],
+        config.choices,
+        likelihood=config.likelihood,
+        weight_prior=config.weight_prior / points,
+        warm_up=config.warm_up * steps,
+        seed=config.seed,
+        **arguments,
+    )
+    model.adapt(dataset.x)
+    average = {"use_ema": True, "ema_momentum": config.ema_momentum} if config.ema_momentum else {}
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate(config, steps), **average),
+        steps_per_execution=steps_per_execution(steps),
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def learning_rate(config: Config, steps: int) -> float | keras.optimizers.schedules.CosineDecay:
+    """The step size: constant, then falling to zero over the last `decay` of all epochs of `steps` steps."""
+    hold = constant_steps(config, steps)
+    falling = (config.epochs or 0) * steps - hold
+    if not config.decay or falling < 1:
+        return config.learning_rate
+    return keras.optimizers.schedules.CosineDecay(
+        config.learning_rate, falling, warmup_target=config.learning_rate, warmup_steps=hold
+    )
+
+
+def constant_steps(config: Config, steps: int) -> int:
+    """How many steps come before the step size falls."""
+    return round((1 - config.decay) * (config.epochs or 0) * steps)
+
+
+def steps_per_execution(steps: int) -> int:
+    """The largest divisor of `steps` up to 20: steps that run without a return to Python."""
+    return max(divisor for divisor in range(1, 21) if steps % divisor == 0)
+
+
+def count_flops(model: models.BaseModel, batch: dict[str, Any]) -> int:
+    """Operations of the matrix products in one training step, from the shapes in its graph: 2 n k m for each."""
+    graph = tf.function(model._update).get_concrete_function(batch).graph
+    total = 0
+    for op in graph.get_operations():
+        if op.type in ("MatMul", "BatchMatMulV2"):
+            inner = op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
+            total += 2 * inner * op.outputs[0].shape.num_elements()
+    return total
+
+
+def fingerprint(values: dict[str, Any], dataset: Dataset) -> str:
+    """Names a run by all that decides its weights; how long it trains does so if the step size decays.
+
+    A field that is added later leaves the name of older runs as it was, and so does a new name of a field.
+
+    Args:
+        values: the configuration, as `config.json` has it.
+        dataset: whose y holds the labels that training sees.
+    """
+    free = ["dataset", "data_dir"] + ["epochs"] * (not values["decay"])  # the arrays stand for the first two
+    values = renamed(values)
+    old = {new: name for name, new in OLD_NAMES.items()}
+    defaults = {name: own.default for name, own in RUN.items()}
+    defaults |= {name: found[0][1].default for name, found in all_hyperparameters().items()}
+    defaults |= {name: own.default for name, own in models.hyperparameters(values["model"]).items()}
+    choices = {
+        old.get(name, name): value
+        for name, value in values.items()
+        if name not in free and value is not None and value != _listed(defaults[name]) and value != defaults[name]
+    }
+    labels = dataset.label_indices
+    text = json.dumps(choices, sort_keys=True).encode()
+    return digest(dataset.x, dataset.y[labels], labels, after=text)
+
+
+def _listed(value: Any) -> Any:
+    """As JSON has it."""
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,107 @@
+"""Training itself: a model, its streams, its checkpoints. No test point is in its hands."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfadgm import models
+from tfadgm.config import Config
+from tfadgm.data.dataset import Dataset
+from tfadgm.data.streams import mixed_stream, steps_per_epoch
+from tfadgm.training.build import build_model, constant_steps, fingerprint
+from tfadgm.training.callbacks import EpochMetrics, Recorder, StopOnNonFiniteLoss
+from tfadgm.training.checkpoint import Progress, epochs, restore_checkpoint, save_checkpoint
+
+
+@dataclasses.dataclass
+class Training:
+    """A model, the data that it learns from, and where it stands. `begin` makes one, `fit` trains it.
+
+    Args:
+        config: resolved.
+        dataset: whose y holds the labels that training sees.
+        folder: of the run.
+    """
+
+    config: Config
+    dataset: Dataset
+    folder: Path
+    model: models.BaseModel = dataclasses.field(init=False)
+    progress: Progress = dataclasses.field(init=False)
+
+    def begin(self, resume: bool, values: dict[str, Any] | None = None) -> None:
+        """Builds the model and, with `resume`, restores its newest checkpoint.
+
+        A resumed run ends with the weights of an uninterrupted one, bit for bit on the same machine: batches and noise
+        depend on the seed and the step alone.
+
+        Args:
+            resume: whether to go on from a checkpoint.
+            values: the configuration as `config.json` has it, which names the run; by default `config`.
+
+        Raises:
+            InputError: if the checkpoint is damaged or of another run.
+        """
+        values = values or self.config.flat()
+        self.steps = steps_per_epoch(len(self.dataset.x), self.config.unlabeled_batch)
+        self.run = fingerprint(values, self.dataset)
+        self.constant = fingerprint(values | {"decay": 0.0}, self.dataset)
+        # A run without decay needs no state from before its step size falls.
+        self.until = constant_steps(self.config, self.steps) // self.steps if self.config.decay else 0
+        self.model = build_model(self.config, self.dataset)
+        self.progress = Progress()
+        if resume:
+            self.progress = restore_checkpoint(
+                self.folder / "checkpoint", self.model, self.run, self.constant, self.until
+            )
+
+    def fit(self, verbose: int | None = None, epoch_metrics: EpochMetrics | None = None) -> None:
+        """Trains to the last epoch and leaves the averaged weights.
+
+        Args:
+            verbose: Keras's, by default a progress bar where somebody looks on.
+            epoch_metrics: what else to measure after every epoch, for the record only.
+
+        Raises:
+            InputError: if the disk is full.
+            TrainingError: if the loss is not finite.
+        """
+        config, dataset, checkpoints = self.config, self.dataset, self.folder / "checkpoint"
+        if not epochs(checkpoints):
+            save_checkpoint(checkpoints, self.model, self.progress, self.run)
+        stream = mixed_stream(
+            dataset.x,
+            dataset.y,
+            labeled_batch=config.labeled_batch,
+            unlabeled_batch=config.unlabeled_batch,
+            seed=config.seed,
+            first_step=self.progress.epoch * self.steps,
+        )
+        self.model.fit(
+            stream,
+            epochs=config.epochs,
+            initial_epoch=self.progress.epoch,
+            steps_per_epoch=self.steps,
+            shuffle=False,
+            verbose=(1 if sys.stdout.isatty() else 2) if verbose is None else verbose,
+            callbacks=[
+                StopOnNonFiniteLoss(),
+                Recorder(self.progress, self.folder, self.run, self.constant, self.until, epoch_metrics),
+                keras.callbacks.TensorBoard(self.folder / "tensorboard", write_graph=False),
+            ],
+        )
+
+
+def train(
+    config: Config, dataset: Dataset, folder: Path, resume: bool = False, verbose: int | None = None
+) -> tuple[models.BaseModel, Progress]:
+    """The trained model of a resolved `config` in `folder`, and where it stands; errors as in `Training`."""
+    training = Training(config, dataset, folder)
+    training.begin(resume)
+    training.fit(verbose)
+    return training.model, training.progress
