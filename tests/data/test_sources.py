@@ -42,6 +42,7 @@ def test_likelihood_follows_the_values():
     assert likelihood_of(np.array([[-0.1, 0.5]])) == "gaussian"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not any(Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser().glob("mnist/*/*.json")),
     reason="no prepared MNIST: set TFDS_DATA_DIR",

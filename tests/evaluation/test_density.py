@@ -24,7 +24,12 @@ from tfadgm.training import trainer
 from tfadgm.training.build import build_model
 
 TINY = {"epochs": 2, "hidden_units": (8,), "latent_units": 4, "xla": False}
-DENSITY = [name for name, cls in MODELS.items() if cls.task == "density"]
+QUICK = "vae", "avae"
+DENSITY = [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+    for name, cls in MODELS.items()
+    if cls.task == "density"
+]
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +64,7 @@ def built(config: Config, dataset) -> keras.Model:
 
 @pytest.mark.parametrize("model", DENSITY)
 def test_a_run_without_labels(tmp_path, capsys, monkeypatch, few_points, model):
-    if model != "avae":
+    if model != "vae":
         monkeypatch.setattr(pipeline, "_draw", lambda *_: None)
     layers = 1 if model == "nf_vae" else 2
     config = tiny(model, stochastic_layers=layers)
@@ -80,7 +85,7 @@ def test_a_run_without_labels(tmp_path, capsys, monkeypatch, few_points, model):
     refit_statistics(kept, few_points.x)  # as the run has done
     for left, right in zip(before, kept.weights, strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-5)
-    drawn = {"curves.png", "samples.png", "reconstructions.png"} if model == "avae" else set()
+    drawn = {"curves.png", "samples.png", "reconstructions.png"} if model == "vae" else set()
     assert {path.name for path in (tmp_path / "run" / "figures").glob("*")} == drawn
     header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
     assert header == "epoch,seconds,elbo,loss,test_elbo,test_log_likelihood"
@@ -135,7 +140,7 @@ def evaluate(monkeypatch, capsys, *flags: object) -> tuple[int, str, str]:
     return status, *capsys.readouterr()
 
 
-@pytest.mark.parametrize("model", ["avae", "m2"])
+@pytest.mark.parametrize("model", ["vae", pytest.param("m2", marks=pytest.mark.slow)])
 def test_the_command_estimates_every_point(tmp_path, monkeypatch, capsys, model):
     monkeypatch.setattr(pipeline, "_draw", lambda *_: None)
     pipeline.run(tiny(model, **({"labels": 20} if model == "m2" else {})), tmp_path / "run")

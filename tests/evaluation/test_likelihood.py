@@ -170,6 +170,7 @@ print(_taken() - memory)
 """
 
 
+@pytest.mark.slow
 def test_the_process_stays_within_its_memory():
     """Of 450 MiB more than it takes before; all 50 samples at a time would take 600."""
     run = [sys.executable, "-c", PEAK, "450"]
@@ -192,6 +193,7 @@ def test_an_estimate_goes_on_with_another_memory(small, tmp_path):
     np.testing.assert_array_equal(found["log_p"], whole["log_p"])
 
 
+@pytest.mark.slow
 def test_what_another_process_has_taken_does_not_count():
     """That of a large process which starts this one, as a shell or a notebook may be."""
     told = "from tfadgm.evaluation.likelihood import _taken; print(_taken())"

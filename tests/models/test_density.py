@@ -187,7 +187,7 @@ def test_a_useless_auxiliary_variable_leaves_the_vae(x):
 
 @ALL
 def test_fit_learns(kind, x):
-    model = make(kind, xla=kind == "AVAE", warm_up=5, weight_prior=1e-3)
+    model = make(kind, warm_up=5, weight_prior=1e-3)
     model.compile(optimizer=keras.optimizers.Adam(1e-2))
     stream = tf.data.Dataset.from_tensors({"unlabeled": x}).repeat()
     history = model.fit(stream, epochs=3, steps_per_epoch=20, verbose=0, shuffle=False).history

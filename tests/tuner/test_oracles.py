@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 
 import keras_tuner
 import numpy as np
@@ -148,6 +149,20 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     with pytest.raises(TypeError):
         save_json(str(tmp_path / "a.json"), {"b": 2, "c": object()})
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": 1}
+
+
+def test_an_oracle_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
+    oracle, path = make_search(tmp_path).oracle, tmp_path / "trials" / "oracle.json"
+    before = path.read_text()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    oracle.ended = True
+    with pytest.raises(KeyboardInterrupt):
+        oracle.save()
+    assert path.read_text() == before
 
 
 def test_bayesian_trials_learn_from_earlier_ones(tmp_path):

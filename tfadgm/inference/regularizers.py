@@ -31,7 +31,12 @@ MARGINAL_MOMENTUM = 0.9  # of the running mean of q(y|x), per step
 
 
 class Regularizer:
-    """What regularizers share: whether they count, and how they are saved."""
+    """What regularizers share: whether they count, and how they are saved.
+
+    Examples:
+        >>> VAT(epsilon=0.5).get_config()
+        {'epsilon': 0.5, 'weight': 1.0}
+    """
 
     name: str
     weight: float
@@ -80,10 +85,6 @@ class DistributionAlignment(Regularizer):
         marginal.assign(MARGINAL_MOMENTUM * marginal + (1 - MARGINAL_MOMENTUM) * share)
         return prior_mismatch(logits, tf.stop_gradient(marginal.value), self.tolerance)
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> DistributionAlignment:
-        return cls(**config)
-
 
 @keras.saving.register_keras_serializable("tfadgm")
 class VAT(Regularizer):
@@ -116,10 +117,6 @@ class VAT(Regularizer):
         sampler = sampler.replace(bn_mode="batch")
         moved = virtual_adversarial(lambda x: model.class_logits(x, sampler), x, logits, self.epsilon, seed)
         return tf.reduce_mean(moved)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> VAT:
-        return cls(**config)
 
 
 REGULARIZERS: dict[str, type[Regularizer]] = {cls.name: cls for cls in (DistributionAlignment, VAT)}
