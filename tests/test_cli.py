@@ -1,6 +1,7 @@
 """What the commands share: every one of them tells its flags, and an absent extra is one line."""
 
 import importlib
+import os
 import subprocess
 import sys
 
@@ -69,3 +70,23 @@ def test_other_systems_are_told_in_one_line(setting, told):
     assert process.returncode == 1
     assert process.stderr.count("\n") == 1
     assert told in process.stderr
+
+
+def test_a_library_that_crashes_when_imported_is_heard(tmp_path):
+    """Its own words are dropped with the lines about missing hardware, but not that it crashed, and where."""
+    (tmp_path / "tensorflow.py").write_text("import os\nos.abort()\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import tfadgm"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode < 0
+    assert "Fatal Python error: Aborted" in process.stderr
+    assert "tensorflow.py" in process.stderr
+
+
+@pytest.mark.slow
+def test_settings_of_keras_for_other_work_do_not_matter(tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "float64", "backend": "jax"}')
+    code = "import tfadgm, numpy; print(tfadgm.M2((2,), 2).predict(numpy.zeros([1, 2]), verbose=0).dtype)"
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    environment.pop("KERAS_BACKEND", None)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert process.stdout.strip() == "float32"

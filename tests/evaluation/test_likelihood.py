@@ -247,3 +247,10 @@ def test_statistics_are_those_of_one_pass():
     np.testing.assert_allclose(norm.mean, hidden.mean(0), atol=1e-5)
     np.testing.assert_allclose(norm.variance, hidden.var(0), rtol=0.1)
     assert norm.momentum == momentum
+
+
+def test_estimates_of_a_model_are_compiled_once(small):
+    model, x = small
+    for _ in range(3):
+        log_likelihood(model, x, 10)
+    assert model.traced(likelihood._accumulate).experimental_get_tracing_count() == 1

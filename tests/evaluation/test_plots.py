@@ -72,3 +72,13 @@ def test_a_hundred_classes_are_drawn(tmp_path):
     model = SDGM((4, 4), 100, hidden_units=(8,), latent_units=2, auxiliary_units=2)
     plots.draw_classifier(tmp_path, model, dataset((4, 4), 100), HISTORY)
     assert plt.get_fignums() == []
+
+
+def test_names_that_begin_with_an_underscore_are_shown():
+    """Matplotlib leaves them out of legends."""
+    model = SDGM((2,), 2, hidden_units=(8,), latent_units=2, auxiliary_units=2)
+    data = dataclasses.replace(dataset((2,), 2), class_names=("_x", "y"))
+    plots.draw_regions(model, data)
+    shown = [text.get_text().strip("\N{ZERO WIDTH SPACE}") for text in plt.gca().get_legend().get_texts()]
+    plt.close("all")
+    assert shown == ["_x", "y"]
