@@ -58,6 +58,19 @@ def test_its_configuration_and_report_are_read(folder):
 
 
 @RUNS
+def test_its_training_can_go_on(folder, tmp_path):
+    """The checkpoint is of this run by its fingerprint, and its rows have the names of today."""
+    shutil.copytree(folder, tmp_path / "run")
+    run = Run(tmp_path / "run")
+    config, dataset = run.resumed({"epochs": 3}), run.load_dataset()
+    training = Training(resolve(config, dataset), dataset.without_tests(), run.folder)
+    training.begin(resume=True, values=run.values(config))
+    assert (training.progress.epoch, int(training.model.step)) == (2, 2 * training.steps)
+    assert {"unlabeled_elbo", "elbo"} & training.progress.history[0].keys()
+
+
+@pytest.mark.slow
+@RUNS
 def test_its_training_goes_on(folder, tmp_path, answers):
     """The checkpoint is of this run by its fingerprint, and another epoch ends where it ended then."""
     shutil.copytree(folder, tmp_path / "run")

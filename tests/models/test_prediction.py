@@ -75,9 +75,9 @@ def test_generation_in_evaluation_mode_gives_the_learned_classes(kind):
     patterns = np.array([[[1, 1, 0], [0, 0, 0]], [[0, 0, 1], [1, 0, 0]], [[0, 0, 0], [0, 1, 1]]], np.float32)
     labels = np.repeat(np.arange(3), 40)
     points = np.abs(patterns[labels] - (generator.random([120, 2, 3]) < 0.05)).astype(np.float32)
-    model = make_model(kind, alpha=1.0, hidden_units=(32, 32))
+    model = make_model(kind, alpha=1.0, hidden_units=(32,), samples=1)
     model.compile(optimizer=keras.optimizers.Adam(1e-2))
-    model.fit(stream(points[::4], labels[::4], points), steps_per_epoch=400, verbose=0, shuffle=False)
+    model.fit(stream(points[::4], labels[::4], points), steps_per_epoch=300, verbose=0, shuffle=False)
     generated = model.generate(np.repeat(np.arange(3), 200), (0, 1)).numpy().reshape(3, 200, 2, 3)
     np.testing.assert_allclose(generated.mean(1), np.abs(patterns - 0.05), atol=0.15)
     assert model.evaluate(points, labels, verbose=0, return_dict=True)["error"] < 5
