@@ -71,6 +71,7 @@ def test_training_report_and_export(name, tmp_path, monkeypatch, capsys):
     assert info["verified"]["requests"] > 0
 
 
+@pytest.mark.slow
 def test_density_models_tell_of_dequantisation(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(models.BaseModel, "traced", lambda self, function, **_: function)
     flags = ["--model", "vae", "--dataset", "smallnorb", *TINY[:-3], "--no-xla", "--run-dir", tmp_path / "run"]
