@@ -9,51 +9,17 @@ import pytest
 import tensorflow as tf
 
 from tests.support.faults import killed_before
-from tests.support.toys import TOYS, stripes, toys  # noqa: F401  a fixture
+from tests.training.conftest import tiny
 from tfadgm.config import Config
-from tfadgm.data.dataset import UNLABELED, Dataset
+from tfadgm.data.dataset import UNLABELED
 from tfadgm.data.labels import choose_labels
 from tfadgm.errors import InputError, TrainingError
 from tfadgm.resolve import default_epochs, resolve
-from tfadgm.training import build, callbacks, trainer
+from tfadgm.training import build, callbacks
 from tfadgm.training.build import build_model, fingerprint
 from tfadgm.training.callbacks import averaged_weights, write_history
-from tfadgm.training.checkpoint import Progress, restore_checkpoint, save_checkpoint
+from tfadgm.training.checkpoint import restore_checkpoint
 from tfadgm.training.trainer import train
-
-
-def tiny(**choices) -> Config:
-    """A run of a toy, whose steps cost next to nothing: these tests are about files and orders."""
-    return Config.for_dataset(**{**TOYS, "epochs": 4, **choices})
-
-
-@pytest.fixture(autouse=True)
-def use_toys(toys):  # noqa: F811
-    return toys
-
-
-@pytest.fixture(scope="module")
-def whole_data() -> Dataset:
-    """60 points, every one with its label."""
-    data = stripes()
-    return dataclasses.replace(data, y=(data.x[:, 0] > 0).astype(np.int64))
-
-
-@pytest.fixture(scope="module")
-def dataset(whole_data) -> Dataset:
-    return choose_labels(whole_data, 20, 0)
-
-
-@pytest.fixture
-def eager(monkeypatch):
-    """Steps without tracing, which takes longer than these trainings."""
-
-    def built(*arguments):
-        model = build_model(*arguments)
-        model.run_eagerly = True
-        return model
-
-    monkeypatch.setattr(trainer, "build_model", built)
 
 
 def fit(config, dataset, folder, resume=False):
@@ -221,51 +187,6 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(tmp_path, data
     model = build_model(config, dataset)
     assert restore_checkpoint(tmp_path / "checkpoint", model, name).epoch == 1
     assert all(np.isfinite(weight).all() for weight in weights(model))
-
-
-@pytest.fixture
-def model(dataset):
-    return build_model(resolve(tiny(), dataset), dataset)
-
-
-def test_weights_that_are_not_finite_are_not_saved(tmp_path, dataset):
-    model = build_model(resolve(tiny(), dataset), dataset)
-    save_checkpoint(tmp_path, model, Progress(), "run")
-    model.trainable_variables[0].assign(np.full(model.trainable_variables[0].shape, np.nan))
-    with pytest.raises(TrainingError, match="Expected finite weights after step 0, epoch 1"):
-        save_checkpoint(tmp_path, model, Progress(epoch=1), "run")
-    assert [path.name for path in tmp_path.iterdir()] == ["00000"]
-
-
-def test_the_two_newest_checkpoints_are_kept(tmp_path, model):
-    for epoch in range(4):
-        save_checkpoint(tmp_path, model, Progress(epoch), "run")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["00002", "00003"]
-
-
-@pytest.mark.parametrize("damage", ["weights", "state", "absent"])
-def test_a_damaged_checkpoint_is_named(tmp_path, model, damage):
-    save_checkpoint(tmp_path, model, Progress(), "run")
-    file = tmp_path / "00000" / ("state.json" if damage == "state" else "variables.npz")
-    if damage == "absent":
-        file.unlink()
-    else:
-        file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(InputError, match="Expected a complete checkpoint. Received a damaged one: delete .*00000"):
-        restore_checkpoint(tmp_path, model, "run")
-
-
-def test_a_checkpoint_of_another_run_is_refused(tmp_path, model):
-    save_checkpoint(tmp_path, model, Progress(), "run")
-    with pytest.raises(InputError, match="Received one of another run"):
-        restore_checkpoint(tmp_path, model, "other")
-
-
-def test_a_checkpoint_with_other_variables_is_refused(tmp_path, dataset, model):
-    """As another version of the code may have written, whose fingerprint is the same."""
-    save_checkpoint(tmp_path, build_model(resolve(tiny(hidden_units=(9,)), dataset), dataset), Progress(), "run")
-    with pytest.raises(InputError, match="Expected the .* variables of this model .* another version of tfadgm"):
-        restore_checkpoint(tmp_path, model, "run")
 
 
 def test_averages_are_swapped_in_and_out(dataset):

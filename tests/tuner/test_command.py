@@ -2,27 +2,22 @@
 
 import contextlib
 import json
-import os
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import metadata
 from tensorboard.util import tensor_util
 
-from tests.tuner.helpers import ROLES, TINY, InProcess, eagerly, flags, free_port, outcome, own_file, run_command
+from tests.tuner.helpers import TINY, InProcess, eagerly, flags, outcome, own_file, run_command
 from tfadgm import cli
 from tfadgm.config import Config
 from tfadgm.errors import InputError
 from tuner import __main__ as command
-from tuner.keras_tuner_private import make_oracle
-from tuner.space import table
-from tuner.spec import SearchSpec, check_same, make_spec, open_folder
+from tuner.spec import SearchSpec, make_spec, open_folder
 
 ROOT = Path(command.__file__).parents[1]
 
@@ -231,51 +226,6 @@ def test_bad_input_gets_one_line_and_leaves_nothing(tmp_path, capsys, bad):
     assert not (tmp_path / "new").exists()
 
 
-def validated(path: Path, x: np.ndarray, y: object) -> SearchSpec:
-    np.savez(path, x=x, y=y)
-    return make_spec(flags("--dataset", "moons", "--objective", "val_error", "--validation", path))
-
-
-@pytest.mark.parametrize("y", [["lower", "upper"], [1, 0], np.array([1, 0], np.uint8)])
-def test_classes_of_a_validation_set_are_names_or_indices(tmp_path, y):
-    spec = validated(tmp_path / "validation.npz", np.zeros([2, 2]), y)
-    assert spec.scorer.validation[1].tolist() == [1, 0]
-    assert spec.scorer.labels_seen == 8
-
-
-def test_numbers_are_names_where_classes_are_numbers(tmp_path):
-    x, y = np.zeros([4, 2], np.float32), np.array([3, 5, 5, 3])
-    np.savez(tmp_path / "own.npz", x_labeled=x, y_labeled=y, x_unlabeled=x)
-    given = ["--dataset", tmp_path / "own.npz", "--objective", "val_error", "--validation", tmp_path / "validation.npz"]
-    np.savez(tmp_path / "validation.npz", x=x[:2], y=np.array([5, 3]))
-    assert make_spec(flags(*given)).scorer.validation[1].tolist() == [1, 0]
-    np.savez(tmp_path / "validation.npz", x=x[:2], y=np.array([1, 0]))
-    with pytest.raises(InputError, match="Expected y of the classes 3, 5. Received: '1'"):
-        make_spec(flags(*given))
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "message"),
-    [
-        (np.full([2, 2], np.nan), ["upper", "lower"], "Expected finite numbers in x"),
-        (np.zeros([0, 2]), [], "Expected x to hold numbers"),
-        (np.array([["a", "b"]]), ["upper"], "Expected x to hold numbers"),
-        (np.zeros([2, 3]), ["upper", "lower"], "features (2,), like the training points. Received: (3,)"),
-        (np.zeros([2, 2, 1]), ["upper", "lower"], "features (2,), like the training points. Received: (2, 1)"),
-        (np.zeros([1, 2]), ["left"], "Expected y of the classes upper, lower. Received: 'left'"),
-        (np.zeros([1, 2]), [2], "Expected y of the classes 0, 1. Received: '2'"),
-        (np.zeros([1, 2], np.uint8), ["upper"], "Expected x of float32"),
-        (np.zeros([2, 2]), ["upper"], "as many y"),
-    ],
-)
-def test_validation_sets_that_cannot_judge(tmp_path, x, y, message):
-    path = tmp_path / "validation.npz"
-    with pytest.raises(InputError) as error:
-        validated(path, x, y)
-    assert message in str(error.value)
-    assert str(path) in str(error.value)
-
-
 def test_a_damaged_file_of_flags_is_one_line(tmp_path, capsys):
     (tmp_path / "flags.txt").write_text("--dataset user's.npz\n")
     status, _, errors = run_command(capsys, f"@{tmp_path}/flags.txt")
@@ -303,42 +253,6 @@ def test_folders_that_are_not_this_search(tmp_path, capsys, prepare, given, mess
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_search_older_than_a_field_or_a_name_goes_on(tmp_path):
-    spec = spec_of(tmp_path / "search")
-    with open_folder(spec, False):
-        pass
-    path = tmp_path / "search" / "search.json"
-    told = json.loads(path.read_text())
-    del told["config"]["dequantize"]
-    told["config"]["adversarial_radius"] = told["config"].pop("vat_epsilon")
-    told["space"]["adversarial_radius"] = told["space"].pop("vat_epsilon")
-    path.write_text(json.dumps(told))
-    with open_folder(spec, True):
-        pass
-    told["config"]["alpha"] = 3.0
-    path.write_text(json.dumps(told))
-    with pytest.raises(InputError, match="alpha is None instead of 3.0"):
-        open_folder(spec, True).__enter__()
-
-
-def test_more_trials_are_for_a_resume_alone(tmp_path):
-    """A worker has the flags of its chief."""
-    with open_folder(spec_of(tmp_path / "search", "--trials", 2), False):
-        pass
-    spec = spec_of(tmp_path / "search", "--trials", 3)
-    with pytest.raises(InputError, match="trials is 3 instead of 2"):
-        check_same(spec)
-    with open_folder(spec, True):
-        check_same(spec)
-
-
-def test_what_stands_for_a_field_can_be_fixed_too():
-    spec = make_spec(flags("--dataset", "moons", "--fix", "width=64", "--fix", "alpha_scale=2"))
-    values = make_oracle("random", "bound", spec.space, 1, 1, 0).populate_space("0")["values"]
-    assert (values["width"], values["alpha_scale"]) == (64, 2)
-    assert "width                         64 (fixed)" in table(spec.space, spec.fixed)
-
-
 def test_the_space_is_shown_and_nothing_is_done(tmp_path, capsys):
     status, printed, _ = run_command(capsys, "--show-space", "--dataset", "moons", "--directory", tmp_path / "new")
     assert status == 0
@@ -362,84 +276,3 @@ def test_an_installation_without_keras_tuner_is_told(tmp_path, monkeypatch, caps
     assert errors.startswith("tuner: Expected the package keras_tuner. ")
     assert "tfadgm[tune]" in errors
     assert errors.count("\n") == 1
-
-
-# The command as a process.
-
-
-def start(*given: object, environment: dict[str, str] | None = None) -> subprocess.Popen:
-    line = [sys.executable, "-u", "-m", "tuner", *map(str, given)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(line, cwd=ROOT, env=os.environ | (environment or {}), text=True, **pipes)
-
-
-def finish(*given: object) -> tuple[int, str, str]:
-    process = start(*given)
-    printed, errors = process.communicate()
-    return process.returncode, printed, errors
-
-
-@pytest.mark.slow
-def test_a_killed_search_resumes_to_the_same_end(tmp_path):
-    given = [*TINY, "--dataset", own_file(tmp_path / "own.npz"), "--trials", 3, "--directory"]
-    status, _, errors = finish(*given, tmp_path / "whole")
-    assert (status, errors) == (0, "")
-    process = start(*given, tmp_path / "search")
-    for line in process.stdout:
-        if line.startswith("Trial 0"):
-            process.send_signal(signal.SIGKILL)
-    process.communicate()
-    status, printed, errors = finish(*given, tmp_path / "search", "--resume")
-    assert (status, errors) == (0, "")
-    assert "Trial 0:" not in printed
-    assert outcome(tmp_path / "search") == outcome(tmp_path / "whole")
-
-
-@pytest.mark.slow
-def test_an_interrupted_search_of_two_processes_resumes(tmp_path):
-    given = [*TINY, "--dataset", own_file(tmp_path / "own.npz"), "--trials", 4, "--workers", 2]
-    given += ["--directory", tmp_path / "search"]
-    process = start(*given)
-    assert process.stdout.readline().startswith("Trial ")
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
-    assert process.returncode == 130
-    assert errors.endswith("tuner: interrupted. Resume with the same command and --resume\n")
-    status, printed, errors = finish(*given, "--resume")
-    assert (status, errors) == (0, "")
-    assert "failed" not in printed
-    assert len(outcome(tmp_path / "search")[0]) == 4
-
-
-@pytest.mark.slow
-def test_a_killed_chief_goes_on(tmp_path):
-    folder, address = tmp_path / "search", f"127.0.0.1:{free_port()}"
-    given = [*TINY, "--dataset", own_file(tmp_path / "own.npz"), "--trials", 3, "--directory", folder]
-    chief = start(*given, "--chief", "--address", address)
-    first = start(*given, "--worker", 1, "--address", address)
-    second = start(*given, environment=dict(zip(ROLES, ["tuner2", *address.split(":")], strict=True)))
-    for line in chief.stdout:
-        if line.startswith("Trial "):
-            chief.send_signal(signal.SIGKILL)
-    chief.communicate()
-    status, printed, errors = finish(*given, "--resume", "--chief", "--address", address)
-    assert (status, errors) == (0, "")
-    assert line not in printed
-    for worker in (first, second):
-        _, errors = worker.communicate()
-        assert (worker.returncode, errors) == (0, "")
-    trials, _ = outcome(folder)
-    assert len(trials) == 3
-
-
-@pytest.mark.slow
-def test_a_missing_chief_is_one_line(tmp_path):
-    address = f"127.0.0.1:{free_port()}"
-    status, printed, errors = finish(
-        *TINY, "--dataset", "moons", "--directory", tmp_path / "search", "--worker", 1, "--address", address
-    )
-    assert (status, printed) == (2, "")
-    assert errors == (
-        f"tuner: Expected the chief of the search at {address}. Received no answer for 40 s: "
-        "start it with the same flags and --chief\n"
-    )
