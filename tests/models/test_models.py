@@ -197,3 +197,15 @@ def test_averages_of_batch_normalisation_belong_to_the_unlabeled_stream(kind, x,
         averages.append(after)
     for left, right in zip(*averages, strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+@ALL
+def test_every_input_of_every_network_matters(kind, x, y):
+    """The bound has a gradient with respect to each projection: none is given zeros in place of its input."""
+    model = randomise(make_model(kind))
+    kernels = [projection.kernel for network in model.layers[1:] for projection in network.projections]
+    with tf.GradientTape() as tape:
+        seeds = tf.random.split(tf.constant([0, 1]), 5)
+        loss, _ = model.training_terms({"labeled": (x, y), "unlabeled": x}, seeds)
+    gradients = tape.gradient(loss, [kernel.value for kernel in kernels])
+    assert all((np.abs(gradient) > 0).any() for gradient in gradients)
