@@ -25,10 +25,10 @@ test-all: lint type ## the same with every test; before a release
 	$(PYTEST) -m "slow or not slow" $(ARGS)
 
 faults: $(VENV)/.ready ## plant faults one at a time and see that the tests catch each
-	$(BIN)/python -m experiments.faults $(ARGS)
+	$(BIN)/python -m tests.planted_faults $(ARGS)
 
 golden: $(VENV)/.ready ## compare what two commits compute, bit for bit: make golden ARGS=OLD
-	$(BIN)/python -m experiments.golden $(ARGS)
+	$(BIN)/python -m tests.golden $(ARGS)
 
 format: $(VENV)/.ready ## format the code
 	$(BIN)/ruff format .

@@ -1,7 +1,7 @@
 """Whether the tests catch what they are there to catch: faults planted one at a time, which must each fail.
 
-    python -m experiments.faults                 in a copy of the commit that is checked out
-    python -m experiments.faults --commit OLD    in a copy of a commit of version 0.1
+    python -m tests.planted_faults                 in a copy of the commit that is checked out
+    python -m tests.planted_faults --commit OLD    in a copy of a commit of version 0.1
 
 For each fault one text of one file is replaced, and the default tests of the places named beside it are run: a part of
 `make test`, so that what fails there fails here. Where a commit has no such text, the fault is not there to be planted.
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.golden import check_out
+from tests.golden import check_out
 from tfadgm.provenance import ROOT
 
 
@@ -246,7 +246,7 @@ def plant(folder: Path, file: str, text: str, fault: str, tests: str) -> bool:
     path = folder / file
     whole = path.read_text()
     if whole.count(text) != 1:
-        sys.exit(f"experiments.faults: Expected {text!r} once in {file}. Received: {whole.count(text)} times")
+        sys.exit(f"tests.planted_faults: Expected {text!r} once in {file}. Received: {whole.count(text)} times")
     path.write_text(whole.replace(text, fault))
     command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "-p", "no:cacheprovider", *tests.split()]
     try:
@@ -254,7 +254,7 @@ def plant(folder: Path, file: str, text: str, fault: str, tests: str) -> bool:
     finally:
         path.write_text(whole)
     if status not in (0, 1):
-        sys.exit(f"experiments.faults: the tests of {file} could not be run (status {status})")
+        sys.exit(f"tests.planted_faults: the tests of {file} could not be run (status {status})")
     return status == 1
 
 

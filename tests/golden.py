@@ -1,6 +1,6 @@
 """Whether two commits compute the same numbers: five tiny runs, compared bit for bit.
 
-    python -m experiments.golden OLD [NEW]     by default the commit that is checked out
+    python -m tests.golden OLD [NEW]     by default the commit that is checked out
 
 Each commit is checked out into a temporary folder and trains the runs through its own train.py, side by side with the
 other's. Compared are all variables after the last step (weights, optimizer, averages), the metrics of every epoch and
@@ -67,7 +67,7 @@ def train(folders: list[Path], arguments: list[str]) -> list[Path]:
         command = [sys.executable, "train.py", *arguments, "--run-dir", str(run)]
         processes.append(subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL))
     if any([process.wait() for process in processes]):
-        sys.exit("experiments.golden: a training failed")
+        sys.exit("tests.golden: a training failed")
     return [folder / "run" for folder in folders]
 
 
