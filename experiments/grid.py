@@ -149,12 +149,14 @@ def collect(cell: Cell, more: Callable[[Cell], dict[str, Any]] = lambda cell: {}
 
 def measured(run: Run) -> dict[str, Any]:
     """What every experiment tells of a run."""
-    report, ends = run.report, [float(row["seconds"]) for row in history(run)]
+    report, rows = run.report, history(run)
+    epochs, ends = (np.array([0, *(float(row[key]) for row in rows)]) for key in ("epoch", "seconds"))
+    times = np.diff(ends) / np.diff(epochs)
     scores = {key: report[key] for key in SCORES} | {"unseen_training_error": unseen_training_error(run)}
     return {
         "seed": report["seed"],
         **{key: round(score, 4) for key, score in scores.items() if score is not None},
-        "seconds_an_epoch": round(float(np.median(np.diff(ends) if len(ends) > 1 else ends)), 2),
+        "seconds_an_epoch": round(float(np.median(times[1:] if len(times) > 1 else times)), 2),
         "epochs": report["epochs"],
         "minutes": round(report["seconds"] / 60, 1),
     }

@@ -43,7 +43,7 @@ def main(name: str, arguments: Sequence[str]) -> None:
 
 def measure(run_dir: Path) -> dict[str, Any]:
     """Everything of one run."""
-    from tfadgm.serving.calibration import calibrate, temper
+    from tfadgm.evaluation.calibration import calibrate, temper
 
     run = Run(run_dir)
     config, dataset, model = run.config, run.load_dataset(), run.load_model()

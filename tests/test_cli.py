@@ -11,8 +11,8 @@ from tfadgm import cli
 from tfadgm.errors import InputError, extra, line
 
 COMMANDS = {
-    "train": cli.train, "export": cli.export, "evaluate": cli.evaluate, "tune": cli.command("tune"),
-    "reproduce": cli.command("reproduce"),
+    "train": cli.train, "export": cli.export, "evaluate": cli.evaluate,
+    **{name: cli.command(name) for name in ("inspect", "predict", "tune", "reproduce")},
 }  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def test_help_is_told(name, capsys):
     with pytest.raises(SystemExit) as ended:
         COMMANDS[name](["--help"])
     assert ended.value.code == 0
-    assert "(default: " in capsys.readouterr().out
+    assert "(default: " in (told := capsys.readouterr().out) or "--output FILE" in told
 
 
 @pytest.mark.parametrize("flags", [[], ["paint"], ["--help"]])
@@ -34,7 +34,7 @@ def test_the_command_of_all_commands(monkeypatch, capsys, flags):
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == (0 if flags == ["--help"] else 2)
-    assert "usage: tfadgm {train,export,evaluate,tune,reproduce}" in "".join(capsys.readouterr())
+    assert "usage: tfadgm {inspect,train,predict,export,evaluate,tune,reproduce}" in "".join(capsys.readouterr())
 
 
 def test_a_command_gets_the_rest_of_the_line(monkeypatch, capsys):

@@ -76,7 +76,7 @@ def test_a_trunk(tmp_path):
 
 
 def test_an_unknown_trunk_is_refused():
-    with pytest.raises(InputError, match="Expected trunk to be one of mlp, wide. Received: 'deep'"):
+    with pytest.raises(InputError, match="Expected trunk to be one of mlp, conv, wide. Received: 'deep'"):
         Config.of(trunk="deep")
 
 

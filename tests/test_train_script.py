@@ -65,7 +65,16 @@ def whole(tmp_path_factory) -> Path:
 
 
 def test_the_run_folder_holds_what_it_should(whole):
-    names = {"config.json", "metrics.csv", "report.json", "model.keras", "checkpoint", "tensorboard", "figures"}
+    names = {
+        "config.json",
+        "metrics.csv",
+        "report.json",
+        "predictions.csv",
+        "model.keras",
+        "checkpoint",
+        "tensorboard",
+        "figures",
+    }
     assert {path.name for path in whole.iterdir() if not path.name.startswith(".")} == names
     assert {path.name for path in (whole / "figures").iterdir()} == {"curves.png", "samples.png", "confusion.png"}
     assert len((whole / "metrics.csv").read_text().splitlines()) == 5

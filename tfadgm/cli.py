@@ -1,6 +1,6 @@
 """The commands: how they read flags, what they call, how they end.
 
-tfadgm train | export | evaluate | tune | reproduce
+tfadgm inspect | train | predict | export | evaluate | tune | reproduce
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from tfadgm.errors import InputError, TrainingError, VerificationError, line
 from tfadgm.hyperparameters import Hyperparameter, Units
 
-COMMANDS = ("train", "export", "evaluate", "tune", "reproduce")
+COMMANDS = ("inspect", "train", "predict", "export", "evaluate", "tune", "reproduce")
 
 
 class Parser(argparse.ArgumentParser):
@@ -101,7 +101,7 @@ def train(arguments: Sequence[str] | None = None) -> None:
         again = shlex.join(["python", "train.py", "--run-dir", str(folder), "--resume"])
         raise KeyboardInterrupt(f"Resume with: {again}" if Run(folder).exists else "") from None
     print(format_report(report))
-    print(f"\nModel, report and figures: {folder}")
+    print(f"\nModel, report, figures and predictions: {folder}")
 
 
 def train_parser() -> Parser:
@@ -209,7 +209,12 @@ def evaluate_parser() -> Parser:
 
 def command(name: str) -> Callable[[Sequence[str]], None]:
     """What `tfadgm NAME` calls."""
-    modules = {"tune": "tuner.__main__", "reproduce": "tfadgm.reproduce.__main__"}
+    modules = {
+        "inspect": "tfadgm.inspect",
+        "predict": "tfadgm.predict",
+        "tune": "tuner.__main__",
+        "reproduce": "tfadgm.reproduce.__main__",
+    }
     if name in modules:
         return importlib.import_module(modules[name]).main
     return typing.cast(Callable, {"train": train, "export": export, "evaluate": evaluate}[name])

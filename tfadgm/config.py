@@ -11,14 +11,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from tfadgm.data.sources import SOURCES, check_name
+from tfadgm.data.sources import SOURCES, kind_of
 from tfadgm.errors import InputError
 from tfadgm.hyperparameters import Above, AtLeast, Hyperparameter, OneOf, Range, of_dataclass
 from tfadgm.models import MODELS, hyperparameters
 from tfadgm.models.base import LIKELIHOODS, OLD_NAMES, renamed
 
 AUTO = "auto"
-OF_LABELS = "labels", "label_seed", "labeled_batch", "alpha"  # not of density models
+OF_LABELS = "labels", "label_seed", "label_choice", "class_prior", "labeled_batch", "alpha"  # not of density models
 OWN_FILE = "arrays"  # the preset of data that have none
 
 
@@ -35,10 +35,27 @@ class Config:
         (20, 200, 1.0)
     """
 
-    dataset: Annotated[str, "digits, moons, mnist, svhn_cropped, smallnorb, or the path of an .npz file"] = "digits"
+    dataset: Annotated[
+        str,
+        "digits, moons, mnist, svhn_cropped, smallnorb, tfds:NAME, or the path of a table (.csv, .tsv, .parquet), of "
+        "arrays (.npz, .npy) or of a folder of images",
+    ] = "digits"
     data_dir: Annotated[
         str | None, "folder of TensorFlow Datasets; without it TFDS_DATA_DIR, then ~/tensorflow_datasets"
     ] = None
+    target: Annotated[
+        str | None,
+        "column of a table that holds the labels, empty where there is none; of an .npy file, that of labels",
+    ] = None
+    columns: Annotated[
+        str | None,
+        "kinds of the columns of a table where they are not seen for what they are: age=numeric,zip=categorical,"
+        "id=drop",
+    ] = None
+    image_size: Annotated[
+        int | None, AtLeast(4), "height and width of the images of a folder; by default chosen from them"
+    ] = None
+    strict: Annotated[bool, "end at an image that cannot be read; otherwise it is left out"] = False
     labels: Annotated[
         int | None, AtLeast(2), "how many labels training sees, chosen evenly per class; by default all"
     ] = None
@@ -50,8 +67,16 @@ class Config:
         str, OneOf(MODELS), "adgm, sdgm or m2; or a density without labels: vae, iwae, avae, nf_vae or lvae"
     ] = "sdgm"
     likelihood: Annotated[
-        str, OneOf((AUTO, *LIKELIHOODS)), "p(x|...): bernoulli, gaussian, or auto, chosen from the data"
+        str,
+        OneOf((AUTO, *LIKELIHOODS)),
+        "p(x|...): bernoulli, gaussian, mixed (of a table), or auto, chosen from the data",
     ] = AUTO
+    class_prior: Annotated[
+        str, "p(y): uniform, labels (their shares), estimate (from all points), or a share for each class: 0.9,0.1"
+    ] = "uniform"
+    label_choice: Annotated[
+        str, OneOf(("even", "proportional")), "how --labels are chosen: as many of each class, or by its share"
+    ] = "even"
     alpha: Annotated[float | None, AtLeast(0), "weight of the classification term; by default 0.1 N / labels"] = None
     weight_prior: Annotated[bool, "add log N(W; 0, 1) / N, a prior of the weights"] = True
     warm_up: Annotated[
@@ -88,7 +113,7 @@ class Config:
                 )
         choices = {name: known[name].checked(value) for name, value in (defaults | self.choices).items()}
         object.__setattr__(self, "choices", choices)
-        check_name(self.dataset)
+        kind_of(self.dataset)
         if self.is_density:
             for name in OF_LABELS:
                 if values[name] != RUN[name].default:
@@ -141,9 +166,15 @@ class Config:
     @property
     def name(self) -> str:
         """`<dataset>-<model>-<labels>-<seed>`, the default name of the run folder; without labels, layers of z."""
+        data = (
+            Path(self.dataset).expanduser().resolve().stem
+            if self.dataset.endswith((".", "/"))
+            else Path(self.dataset).stem
+        )
+        data = data.replace(":", "-")
         if self.is_density:
-            return f"{Path(self.dataset).stem}-{self.model}-{self.stochastic_layers}-{self.seed}"
-        return f"{Path(self.dataset).stem}-{self.model}-{'all' if self.labels is None else self.labels}-{self.seed}"
+            return f"{data}-{self.model}-{self.stochastic_layers}-{self.seed}"
+        return f"{data}-{self.model}-{'all' if self.labels is None else self.labels}-{self.seed}"
 
     def to_json(self) -> str:
         return json.dumps(self.flat(), indent=2) + "\n"

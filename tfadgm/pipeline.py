@@ -57,6 +57,7 @@ def run(config: Config, run_dir: Path, resume: bool = False, changes: dict[str, 
         task.finish(model, dataset.x)
         report = make_report(config, dataset, model, training.progress)
         folder.save_model(model)
+        task.label(run_dir, model, dataset, report)
         write_history(run_dir / "metrics.csv", training.progress.history)
         folder.save_report(report)
         _draw(folder, model, dataset, training.progress)

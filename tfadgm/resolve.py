@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tfadgm.config import AUTO, Config
-from tfadgm.data.dataset import Dataset
+from tfadgm.data.dataset import UNLABELED, Dataset
 from tfadgm.data.streams import steps_per_epoch
-from tfadgm.errors import InputError
+from tfadgm.errors import InputError, line
 
 LEAST_EPOCHS, LEAST_STEPS = 25, 2000  # results/lengths.md tells what more steps bring
 ALPHA_SCALE = 0.1  # alpha = 0.1 N / N_labeled (Maaløe et al. 2016, section 3.3)
@@ -33,6 +33,8 @@ def resolve(config: Config, dataset: Dataset) -> Config:
             filled["alpha"] = default_alpha(len(dataset.x), len(dataset.label_indices))
     config = config.replace(**filled)
     _check_likelihood(config, dataset)
+    if not config.is_density:
+        class_shares(config, dataset)
     return config
 
 
@@ -46,7 +48,36 @@ def default_alpha(points: int, labels: int, scale: float = ALPHA_SCALE) -> float
     return scale * points / labels
 
 
+def class_shares(config: Config, dataset: Dataset) -> tuple[float, ...] | None:
+    """p(y) at first, a share for each class of `dataset`; None where all are equal.
+
+    Raises:
+        InputError: if `class_prior` is none of its words, and no share above 0 for each class.
+    """
+    asked = config.class_prior
+    if asked == "uniform":
+        return None
+    if asked in ("labels", "estimate"):
+        counts = np.bincount(dataset.y[dataset.y != UNLABELED], minlength=dataset.classes) + 1.0  # a label of each more
+        return tuple((counts / counts.sum()).tolist())
+    try:
+        shares = np.array([float(part) for part in asked.split(",")])
+    except ValueError:
+        shares = np.zeros(0)
+    if len(shares) != dataset.classes or not (shares > 0).all() or not np.isfinite(shares).all():
+        raise InputError(
+            "Expected class_prior to be uniform, labels, estimate, or a share above 0 for each of the "
+            f"{dataset.classes} classes {', '.join(map(line, dataset.class_names[:5]))}. Received: {asked!r}"
+        )
+    return tuple((shares / shares.sum()).tolist())
+
+
 def _check_likelihood(config: Config, dataset: Dataset) -> None:
+    if (config.likelihood == "mixed") != (dataset.schema is not None):
+        raise InputError(
+            "Expected the mixed likelihood with a table of columns, and with nothing else. "
+            f"Received: {config.likelihood}: leave --likelihood out"
+        )
     if config.dequantize:
         if config.likelihood != "gaussian":
             raise InputError(

@@ -3,6 +3,7 @@
 config.json      every choice, resolved          model.keras     the trained model
 report.json      what it learned                 figures/        pictures of it
 metrics.csv      a row an epoch                  checkpoint/     for --resume
+predictions.csv  a label for each unlabeled point
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ class Run:
 
     def begin(self, config: Config) -> None:
         """Writes the configuration, once training can begin; what an earlier part reported is no longer true."""
-        for name in ("report.json", "model.keras"):
+        for name in ("report.json", "model.keras", "predictions.csv"):
             with writing(self.folder):
                 (self.folder / name).unlink(missing_ok=True)
         write_json(self.folder / "config.json", self.values(config))
@@ -171,10 +172,17 @@ def labeled_dataset(config: Config) -> Dataset:
     Raises:
         InputError: if the data is absent, unreadable or not usable.
     """
-    dataset = load_dataset(config.dataset, config.data_dir, config.seed)
+    dataset = whole_dataset(config)
     if config.is_density:
         return dataclasses.replace(dataset, y=np.full_like(dataset.y, UNLABELED))
-    return choose_labels(dataset, config.labels, config.seed if config.label_seed is None else config.label_seed)
+    seed = config.seed if config.label_seed is None else config.label_seed
+    return choose_labels(dataset, config.labels, seed, proportional=config.label_choice == "proportional")
+
+
+def whole_dataset(config: Config) -> Dataset:
+    """The data of `config` with every label that their source has; errors as in `load_dataset`."""
+    own = {name: getattr(config, name) for name in ("target", "columns", "image_size", "strict")}
+    return load_dataset(config.dataset, config.data_dir, config.seed, **own)
 
 
 def default_folder(config: Config) -> Path:

@@ -57,6 +57,10 @@ def make_parser() -> Parser:
     add = parser.add_argument
     add("--dataset", default="digits", help=RUN["dataset"].help + " (default: digits)")
     add("--data-dir", help=RUN["data_dir"].help)
+    add("--target", help=RUN["target"].help)
+    add("--columns", help=RUN["columns"].help)
+    add("--image-size", type=int, help=RUN["image_size"].help)
+    add("--strict", action="store_true", default=None, help=RUN["strict"].help)
     add("--model", default="sdgm", help=RUN["model"].help + " (default: sdgm)")
     add("--labels", type=int, help=RUN["labels"].help)
     add("--seed", type=int, default=0, help="chooses labels, folds, weights, noise and trials (default: 0)")

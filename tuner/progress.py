@@ -68,6 +68,7 @@ def _training(folder: Path, name: str, epochs: int | None) -> list[str]:
     if not parts:
         return []
     fold = f" {parts[-1].name}" if parts[-1].name != "all" else ""
-    metrics = parts[-1] / "metrics.csv"  # a head, and a row an epoch
-    last = len(metrics.read_text().splitlines()) - 1 if metrics.exists() else 0
+    metrics = parts[-1] / "metrics.csv"  # a head, and rows that begin with their epoch
+    rows = metrics.read_text().splitlines()[1:] if metrics.exists() else []
+    last = rows[-1].partition(",")[0] if rows else 0
     return [f"{name}{fold} epoch {last} of {epochs}"]

@@ -86,7 +86,18 @@ STAND_INS = {
     "alpha_scale": Hyperparameter("alpha_scale", float, AtLeast(0), "alpha as a multiple of its default", 1.0),
 }
 ALIASES = {"hidden": "hidden_units", **OLD_NAMES}
-FLAGS = "dataset", "data_dir", "labels", "seed", "model", "epochs"  # hyperparameters that have flags of their own
+FLAGS = (
+    "dataset",
+    "data_dir",
+    "target",
+    "columns",
+    "image_size",
+    "strict",
+    "labels",
+    "seed",
+    "model",
+    "epochs",
+)  # hyperparameters that have flags of their own
 
 
 def dimensions(model: str) -> dict[str, Hyperparameter]:

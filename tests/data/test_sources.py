@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from tfadgm.data import sources, tfds, toy
-from tfadgm.data.arrays import likelihood_of
 from tfadgm.data.dataset import UNLABELED
 from tfadgm.errors import InputError
 
@@ -35,13 +34,6 @@ def test_labeled_moons_lie_on_their_moon():
     assert np.stack(nearest).argmin(0).tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_likelihood_follows_the_values():
-    assert likelihood_of(np.array([[0.0, 0.3, 1.0]])) == "bernoulli"
-    assert likelihood_of(np.array([[0, 255]], np.uint8)) == "bernoulli"
-    assert likelihood_of(np.array([[0.0, 1.5]])) == "gaussian"
-    assert likelihood_of(np.array([[-0.1, 0.5]])) == "gaussian"
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(
     not any(Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser().glob("mnist/*/*.json")),
@@ -67,5 +59,8 @@ def test_a_new_source_is_its_name(monkeypatch):
 
 
 def test_unknown_data_are_named():
-    with pytest.raises(InputError, match="Expected dataset to be one of digits, .* or the path of an .npz file"):
+    with pytest.raises(
+        InputError,
+        match="Expected dataset to be one of digits, .* tfds:NAME of TensorFlow Datasets, the path of a file",
+    ):
         sources.load_dataset("cifar")

@@ -10,9 +10,10 @@ import keras
 import pytest
 import tensorflow as tf
 
-from tfadgm import config
+from tfadgm import config, estimator
 from tfadgm.data import sources, toy
 from tfadgm.evaluation import baselines, classification, plots
+from tfadgm.training import trainer
 
 TINY = {"hidden_units": (4,), "latent_units": 2, "xla": False}
 
@@ -36,6 +37,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(classification, "SCIKIT_POINTS", (0, 0))
     monkeypatch.setattr(classification, "mean_elbo", lambda model, x: -1.0)
     monkeypatch.setattr(plots, "draw_classifier", lambda *arguments: None)
+    for module in (estimator, classification):
+        monkeypatch.setattr(module, "calibrate", lambda model: {"temperature": 1.0})
+    monkeypatch.setattr(trainer, "epochs_at_once", lambda *_: 1)
     tf.config.run_functions_eagerly(True)  # a trace takes longer than a step of such networks
     yield
     tf.config.run_functions_eagerly(False)

@@ -39,7 +39,7 @@ def few_points(monkeypatch):
     few = dataclasses.replace(
         whole, x=whole.x[:250], y=whole.y[:250], x_test=whole.x_test[:40], y_test=whole.y_test[:40]
     )
-    monkeypatch.setattr(run, "load_dataset", lambda *_: few)
+    monkeypatch.setattr(run, "load_dataset", lambda *_, **__: few)
     monkeypatch.setattr(density, "REPORT_SAMPLES", 7)
     monkeypatch.setattr(density, "WATCHED_POINTS", 10)
 

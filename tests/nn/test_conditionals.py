@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from tfadgm.nn.conditionals import LOG_VARIANCE_BOUND, Bernoulli, Categorical, Gaussian
 from tfadgm.nn.normalization import BatchNorm
-from tfadgm.nn.preprocessing import Scaling
 
 FAMILIES = (Bernoulli, Categorical, Gaussian)
 
@@ -87,36 +86,3 @@ def test_statistics_of_batch_normalisation():
     np.testing.assert_array_equal(layer(rows, bn_mode="update"), by_batch)
     np.testing.assert_allclose(layer.mean, 0.1 * rows.mean(0), rtol=1e-4)
     np.testing.assert_allclose(layer.variance, 0.9 + 0.1 * rows.var(0), rtol=1e-4)
-
-
-def scaling(x: np.ndarray, likelihood: str) -> Scaling:
-    layer = Scaling(x.shape[1:])
-    layer.build()
-    layer.adapt(x, likelihood)
-    return layer
-
-
-def test_gaussian_scaling_standardises_and_inverts():
-    x = np.random.default_rng(0).normal(5, 3, [100, 2, 3]).astype(np.float32)
-    x[:, 0, 0] = 7.0  # constant
-    layer = scaling(x, "gaussian")
-    rows = layer(x).numpy()
-    np.testing.assert_allclose(rows.mean(0), 0, atol=1e-5)
-    np.testing.assert_allclose(rows.std(0), [0, 1, 1, 1, 1, 1], atol=1e-4)
-    np.testing.assert_allclose(scaling(1e-9 * x, "gaussian")(1e-9 * x), rows, atol=1e-3)  # any unit
-    np.testing.assert_allclose(layer.invert(rows), x, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("x", "largest"),
-    [
-        (np.array([[0, 40]], np.uint8), 255.0),
-        (np.array([[0, 1]], np.uint8), 1.0),
-        (np.array([[0.0, 16.0]], np.float32), 16.0),
-        (np.array([[0.0, 0.5]], np.float32), 1.0),
-    ],
-)
-def test_bernoulli_scaling_reaches_the_unit_interval(x, largest):
-    layer = scaling(x, "bernoulli")
-    np.testing.assert_allclose(layer(x), x / largest, rtol=1e-6)
-    np.testing.assert_allclose(layer.invert(layer(x)), x, rtol=1e-6)

@@ -38,6 +38,7 @@ class Wide(keras.layers.Layer):
         input_units: Sequence[int],
         hidden_units: Sequence[int],
         batch_norm: bool,
+        output: int,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

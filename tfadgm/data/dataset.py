@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from tfadgm.data.schema import Schema  # which needs pandas
 
 UNLABELED = -1  # the class of a point that has no label
 
@@ -19,8 +23,11 @@ class Dataset:
         x_test: points for the report only, [M, *features]; M may be 0.
         y_test: [M] int64.
         class_names: one string a class.
-        likelihood: "bernoulli" for intensities with a known range, "gaussian" for other numbers, and for levels as
-            numbers.
+        likelihood: "bernoulli" for intensities with a known range, "gaussian" for other numbers, "mixed" for a table.
+        schema: of a table, its columns; x then holds their codes.
+        ids: what the source calls each training point, [N] strings; by default its number.
+        resized: whether x are image files that were brought to one size.
+        notes: what a user should know of how the data were read, a line each.
 
     Examples:
         >>> x = np.zeros([3, 2])
@@ -35,6 +42,10 @@ class Dataset:
     y_test: np.ndarray
     class_names: tuple[str, ...]
     likelihood: str
+    schema: Schema | None = None
+    ids: np.ndarray | None = None
+    resized: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -44,6 +55,10 @@ class Dataset:
     def label_indices(self) -> np.ndarray:
         """The rows that have a label, [L]."""
         return np.flatnonzero(self.y != UNLABELED)
+
+    def replace(self, **changes: Any) -> Dataset:
+        """These data with other fields."""
+        return dataclasses.replace(self, **changes)
 
     def without_tests(self) -> Dataset:
         """The training points alone."""

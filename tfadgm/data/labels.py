@@ -10,10 +10,11 @@ from tfadgm.data.dataset import UNLABELED, Dataset
 from tfadgm.errors import InputError
 
 
-def choose_labels(dataset: Dataset, labels: int | None, seed: int) -> Dataset:
+def choose_labels(dataset: Dataset, labels: int | None, seed: int, proportional: bool = False) -> Dataset:
     """`dataset` with `labels` of its labels, drawn by `seed` as evenly over the classes as they allow.
 
-    A class that has fewer labels than its share gives all, and the others give the rest. `labels=None` keeps all.
+    A class that has fewer labels than its share gives all, and the others give the rest. `labels=None` keeps all. With
+    `proportional`, each class gives one label, and the rest by its share of the labels that are known.
 
     Raises:
         InputError: if there are no labels, fewer than classes, or fewer than `labels`.
@@ -26,7 +27,7 @@ def choose_labels(dataset: Dataset, labels: int | None, seed: int) -> Dataset:
     """
     if not dataset.class_names:
         raise InputError(
-            "Expected labels for a classifier, arrays x_labeled and y_labeled. Received points alone: "
+            "Expected labels for a classifier: arrays x and y, or --target with a table. Received points alone: "
             "a density model, like --model avae, learns from them"
         )
     if labels is None:
@@ -41,7 +42,8 @@ def choose_labels(dataset: Dataset, labels: int | None, seed: int) -> Dataset:
             raise InputError(f"Expected at least one label of class {name!r} to choose from. Received: none")
     generator = np.random.default_rng(seed)
     order = generator.permutation(dataset.classes)
-    wanted = _shares(np.array([len(rows) for rows in known]), labels, order)
+    counts = np.array([len(rows) for rows in known])
+    wanted = _proportional(counts, labels, order) if proportional else _shares(counts, labels, order)
     chosen = [generator.choice(rows, count, replace=False) for rows, count in zip(known, wanted, strict=True)]
     y = np.full_like(dataset.y, UNLABELED)
     for index, rows in enumerate(chosen):
@@ -60,3 +62,15 @@ def _shares(known: np.ndarray, labels: int, order: np.ndarray) -> np.ndarray:
         wanted[able[: left % len(able)]] += 1
         wanted = np.minimum(wanted, known)
     return wanted
+
+
+def _proportional(known: np.ndarray, labels: int, order: np.ndarray) -> np.ndarray:
+    """How many labels each class gives by its share, [C], one at least; the largest remainders give one more."""
+    if labels > known.sum():
+        raise InputError(f"Expected at most {known.sum()} labels, as many as are known. Received: {labels}")
+    rest = labels - len(known)
+    exact = rest * (known - 1) / max(1, (known - 1).sum())
+    wanted = np.floor(exact).astype(int)
+    late = order[np.argsort(wanted[order] - exact[order], kind="stable")]
+    wanted[late[: rest - wanted.sum()]] += 1
+    return wanted + 1

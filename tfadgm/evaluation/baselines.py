@@ -14,6 +14,7 @@ from tfadgm.data.streams import batch_indices
 from tfadgm.inference.elbo import clip_by_global_norm
 from tfadgm.models import Classifier
 from tfadgm.nn.preprocessing import Scaling
+from tfadgm.nn.tables import TableEncoding
 from tfadgm.training.build import build_model
 
 SUPERVISED_STEPS = 1000
@@ -70,7 +71,9 @@ def self_training_error(config: Config, dataset: Dataset) -> float:
 
 def _scikit_error(classifier: Any, config: Config, dataset: Dataset) -> float:
     """Fits a scikit-learn classifier to all training points, scaled as for the model, with the labels that it sees."""
-    scaling = Scaling(dataset.x.shape[1:])
+    scaling: Any = Scaling(dataset.x.shape[1:], "float64" if dataset.x.dtype == np.float64 else "float32")
+    if dataset.schema is not None:
+        scaling = TableEncoding(dataset.schema.to_json())
     scaling.build()
     scaling.adapt(dataset.x, config.likelihood)
     with warnings.catch_warnings():

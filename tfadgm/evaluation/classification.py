@@ -10,12 +10,15 @@ import numpy as np
 from tfadgm.config import Config
 from tfadgm.data.dataset import Dataset
 from tfadgm.evaluation import baselines
+from tfadgm.evaluation.calibration import calibrate
 from tfadgm.evaluation.likelihood import prepare_inputs
-from tfadgm.evaluation.metrics import class_probabilities, classification_report
+from tfadgm.evaluation.metrics import balanced_error, by_class, class_probabilities, classification_report
+from tfadgm.evaluation.predictions import familiarity_quantiles, unlabeled_batches, write_predictions
 from tfadgm.evaluation.task import History, Task
 from tfadgm.models import Classifier, DeepGenerativeClassifier
 
 SCIKIT_POINTS = 20, 20_000  # scikit-learn's baselines need some neighbors, and are slow beyond this many points
+PREDICTIONS = "predictions.csv"  # in the folder of a run
 ELBO_POINTS = 1000  # training points that a bound is reported of
 
 
@@ -31,7 +34,8 @@ def mean_elbo(model: Classifier, x: np.ndarray) -> float | None:
 
 
 def announce(dataset: Dataset) -> str:
-    return (
+    notes = "".join(f"{note}\n" for note in dataset.notes)
+    return notes + (
         f"{len(dataset.label_indices)} labels of {len(dataset.x)} training points, {dataset.classes} classes. "
         f"{len(dataset.y_test)} test labels: for the report only, never for a choice."
     )
@@ -43,7 +47,8 @@ def metrics(model: Classifier, dataset: Dataset) -> dict[str, float | None]:
 
 def report(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any]:
     """Errors in percent, None where there are no test labels; the bound in nats a training point."""
-    scores = metrics(model, dataset)
+    probabilities = class_probabilities(model, dataset.x_test)
+    scores = classification_report(probabilities, dataset.y_test)
     scored = len(dataset.y_test) > 0
     small = scored and SCIKIT_POINTS[0] <= len(dataset.x) <= SCIKIT_POINTS[1]
     elbo = mean_elbo(model, dataset.x)
@@ -52,14 +57,23 @@ def report(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any
         "test_error": scores["error"],
         "test_nll": scores["nll"],
         "test_ece": scores["ece"],
+        "test_balanced_error": balanced_error(probabilities, dataset.y_test),
+        "test_by_class": by_class(probabilities, dataset.y_test) if scored else None,
         "elbo": elbo,
         "bound": None if elbo is None else -elbo,  # of version 0.1: U(x); goes with 0.3
         "supervised_error": baselines.supervised_error(config, dataset) if scored else None,
         "label_spreading_error": baselines.label_spreading_error(config, dataset) if small else None,
         "self_training_error": baselines.self_training_error(config, dataset) if small else None,
+        "temperature": calibrate(model)["temperature"],
+        "familiarity_quantiles": familiarity_quantiles(model, dataset.x),
         "test_labels_used_for_choices": 0,
         "label_indices": dataset.label_indices.tolist(),
     }
+
+
+def label(folder: Path, model: Classifier, dataset: Dataset, report: dict[str, Any]) -> None:
+    told = dataset.class_names, report["temperature"], report["familiarity_quantiles"]
+    write_predictions(folder / PREDICTIONS, model, unlabeled_batches(dataset), *told)
 
 
 def table(report: dict[str, Any]) -> str:
@@ -70,10 +84,18 @@ def table(report: dict[str, Any]) -> str:
         ("scikit-learn SelfTraining", "self_training_error"),
     ]
     lines = [f"{'test error':>66}"]
+    if unequal(report):
+        rows.insert(1, ("mean over the classes, which are of unequal size", "test_balanced_error"))
     for name, key in rows:
         value = report[key]
         lines.append(f"{name:<56}" + (f"{value:>8.2f} %" if value is not None else f"{'-':>8}"))
     return "\n".join(lines)
+
+
+def unequal(report: dict[str, Any]) -> bool:
+    """Whether the test points of a report are more than twice as many of one class as of another."""
+    points = [told["points"] for told in report.get("test_by_class") or () if told["points"]]
+    return bool(points) and max(points) > 2 * min(points)
 
 
 def draw(folder: Path, model: Any, dataset: Dataset, history: History) -> None:
@@ -82,4 +104,4 @@ def draw(folder: Path, model: Any, dataset: Dataset, history: History) -> None:
     plots.draw_classifier(folder, model, dataset, history)
 
 
-TASK = Task(announce, lambda model, x: None, metrics, report, table, draw)
+TASK = Task(announce, lambda model, x: None, metrics, report, label, table, draw)

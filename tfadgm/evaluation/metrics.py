@@ -30,6 +30,33 @@ def classification_report(probabilities: np.ndarray, y: np.ndarray) -> dict[str,
     }
 
 
+def balanced_error(probabilities: np.ndarray, y: np.ndarray) -> float | None:
+    """Percent, the mean over the classes of y [N] of how many of a class are missed; None where N is 0."""
+    if not len(y):
+        return None
+    wrong = probabilities.argmax(1) != y
+    return float(100 * np.mean([wrong[y == index].mean() for index in np.unique(y)]))
+
+
+def by_class(probabilities: np.ndarray, y: np.ndarray) -> list[dict[str, float | None]]:
+    """Of each class: how many points of it there are, its recall and its precision in percent, None of nothing.
+
+    Examples:
+        >>> by_class(np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]]), np.array([0, 1, 1]))[1]
+        {'points': 2, 'recall': 50.0, 'precision': 100.0}
+    """
+    counts = confusion_matrix(probabilities, y)
+    right, true, told = np.diag(counts), counts.sum(1), counts.sum(0)
+    return [
+        {
+            "points": int(true[index]),
+            "recall": float(100 * right[index] / true[index]) if true[index] else None,
+            "precision": float(100 * right[index] / told[index]) if told[index] else None,
+        }
+        for index in range(len(counts))
+    ]
+
+
 def expected_calibration_error(probabilities: np.ndarray, y: np.ndarray, bins: int = 15) -> float:
     """Mean distance of confidence and accuracy over equal bins of confidence (Guo et al. 2017, eq. 5)."""
     confidence = probabilities.max(1).astype(np.float64)

@@ -35,19 +35,20 @@ def draw_classifier(folder: Path, model: Classifier, dataset: Dataset, history: 
     plain = tuple(name.replace("$", r"\$") for name in dataset.class_names)  # a dollar would start a formula
     dataset = dataclasses.replace(dataset, class_names=plain)
     _save(folder / "curves.png", draw_curves, history)
-    if hasattr(model, "generate"):
+    if hasattr(model, "generate") and dataset.schema is None:
         _save(folder / "samples.png", draw_samples, model, dataset)
     if len(dataset.y_test):
         counts = confusion_matrix(class_probabilities(model, dataset.x_test), dataset.y_test)
         _save(folder / "confusion.png", draw_confusion, counts, dataset.class_names)
-    if dataset.x.shape[1:] == (2,):
+    if dataset.x.shape[1:] == (2,) and dataset.schema is None:
         _save(folder / "regions.png", draw_regions, model, dataset)
 
 
 def draw_density(folder: Path, model: DensityModel, dataset: Dataset, history: History) -> None:
     """Writes `curves.png`, `samples.png` and, of images, `reconstructions.png`."""
     _save(folder / "curves.png", draw_elbos, history)
-    _save(folder / "samples.png", draw_density_samples, model, dataset)
+    if dataset.schema is None:
+        _save(folder / "samples.png", draw_density_samples, model, dataset)
     if _are_images(dataset.x.shape[1:]):
         _save(folder / "reconstructions.png", draw_reconstructions, model, dataset)
 

@@ -25,6 +25,7 @@ class Task:
         finish: what a trained model still needs of the training points x.
         metrics: what training watches on test points, for the record only.
         report: what a model learned, beside what every run reports.
+        label: writes what the model says of the unlabeled training points into the folder of the run.
         table: a report as a person reads it.
         draw: writes pictures into a folder.
     """
@@ -33,5 +34,6 @@ class Task:
     finish: Callable[[Any, np.ndarray], None]
     metrics: Callable[[Any, Dataset], dict[str, float | None]]
     report: Callable[[Config, Dataset, Any], dict[str, Any]]
+    label: Callable[[Path, Any, Dataset, dict[str, Any]], None]
     table: Callable[[dict[str, Any]], str]
     draw: Callable[[Path, BaseModel, Dataset, History], None]

@@ -34,7 +34,7 @@ def kl_from_prior(q_z: tfd.Distribution, z: tf.Tensor | None = None) -> tf.Tenso
 
 def class_elbo(
     log_p_x: tf.Tensor,
-    log_p_y: float,
+    log_p_y: tf.Tensor | float,
     kl_z: tf.Tensor,
     log_p_a: tf.Tensor | float = 0.0,
     kl_weight: tf.Tensor | float = 1.0,

@@ -59,7 +59,7 @@ class Regularizer:
 
 @keras.saving.register_keras_serializable("tfadgm")
 class DistributionAlignment(Regularizer):
-    """Pulls the classes towards equal shares: KL(mean_x q(y|x) || p(y)).
+    """Pulls the shares of the classes towards p(y): KL(mean_x q(y|x) || p(y)).
 
     Examples:
         >>> DistributionAlignment(weight=10.0, tolerance=0.2).active
@@ -72,7 +72,7 @@ class DistributionAlignment(Regularizer):
         self,
         *,
         weight: Annotated[
-            float, AtLeast(0), "weight that pulls the classes towards equal shares; 0 leaves it out"
+            float, AtLeast(0), "weight that pulls the shares of the classes towards p(y); 0 leaves it out"
         ] = 0.0,
         tolerance: Annotated[
             float, AtLeast(0), "by how much a class may be larger or smaller than that at no cost; 0.2: by a fifth"
@@ -81,9 +81,10 @@ class DistributionAlignment(Regularizer):
         self.weight, self.tolerance = weight, tolerance
 
     def __call__(self, model: Any, x: tf.Tensor, logits: tf.Tensor, sampler: Sampler, seed: tf.Tensor) -> tf.Tensor:
-        share, marginal = tf.reduce_mean(tf.nn.softmax(logits), [0, 1]), model.class_marginal
-        marginal.assign(MARGINAL_MOMENTUM * marginal + (1 - MARGINAL_MOMENTUM) * share)
-        return prior_mismatch(logits, tf.stop_gradient(marginal.value), self.tolerance)
+        if not model.prior_follows:
+            model.follow_prior(logits)
+        marginal = tf.stop_gradient(model.class_marginal.value)
+        return prior_mismatch(logits, marginal, self.tolerance, model.prior_shares)
 
 
 @keras.saving.register_keras_serializable("tfadgm")
@@ -114,9 +115,12 @@ class VAT(Regularizer):
         return self.epsilon > 0 and super().active
 
     def __call__(self, model: Any, x: tf.Tensor, logits: tf.Tensor, sampler: Sampler, seed: tf.Tensor) -> tf.Tensor:
-        sampler = sampler.replace(bn_mode="batch")
-        moved = virtual_adversarial(lambda x: model.class_logits(x, sampler), x, logits, self.epsilon, seed)
-        return tf.reduce_mean(moved)
+        sampler, free = sampler.replace(bn_mode="batch"), getattr(model.scaling, "free", lambda x: None)(x)
+
+        def classify(moved: tf.Tensor) -> tf.Tensor:
+            return model.class_logits(moved if free is None else x + free * (moved - x), sampler)
+
+        return tf.reduce_mean(virtual_adversarial(classify, x, logits, self.epsilon, seed))
 
 
 REGULARIZERS: dict[str, type[Regularizer]] = {cls.name: cls for cls in (DistributionAlignment, VAT)}
@@ -167,14 +171,17 @@ def virtual_adversarial(
     return divergence(epsilon * tf.math.l2_normalize(direction, -1, epsilon=1e-24))
 
 
-def prior_mismatch(logits: tf.Tensor, marginal: tf.Tensor, tolerance: float = 0.0) -> tf.Tensor:
-    """Has the gradient of KL(mean_x q(y|x) || p(y)) for a uniform p(y), nats; scalar.
+def prior_mismatch(
+    logits: tf.Tensor, marginal: tf.Tensor, tolerance: float = 0.0, prior: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Has the gradient of KL(mean_x q(y|x) || p(y)), nats; scalar. p(y) is `prior` [C], by default uniform.
 
     The divergence is taken at `marginal` [C], a running mean of q over batches, because the mean over one batch is
-    too noisy an estimate of it. Shares between 1 / (1 + `tolerance`) and 1 + `tolerance` times the uniform one
-    cost nothing: classes are seldom of one size exactly.
+    too noisy an estimate of it. Shares between 1 / (1 + `tolerance`) and 1 + `tolerance` times those of p(y)
+    cost nothing: they are seldom known exactly.
     """
     classes = logits.shape[-1]
-    log_ratio = tf.math.log(classes * marginal + 1e-3)  # log q(y) / p(y)
+    ratio = classes * marginal if prior is None else marginal / prior
+    log_ratio = tf.math.log(ratio + 1e-3)  # log q(y) / p(y)
     surplus = tf.sign(log_ratio) * tf.nn.relu(tf.abs(log_ratio) - math.log1p(tolerance))
     return tf.reduce_mean(tf.reduce_sum(tf.nn.softmax(logits) * surplus, -1))

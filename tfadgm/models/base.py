@@ -12,11 +12,12 @@ import tensorflow as tf
 from tfadgm.hyperparameters import Above, AtLeast, OneOf, Units, arguments
 from tfadgm.inference import elbo
 from tfadgm.inference.sampling import GENERATOR
-from tfadgm.nn.conditionals import Bernoulli, Categorical, Conditional, Gaussian
-from tfadgm.nn.preprocessing import Scaling
+from tfadgm.nn.conditionals import Bernoulli, Categorical, Conditional, Gaussian, Mixed
+from tfadgm.nn.preprocessing import Scaling, byte_range
+from tfadgm.nn.tables import TableEncoding
 from tfadgm.nn.trunks import TRUNKS
 
-LIKELIHOODS = "bernoulli", "gaussian"
+LIKELIHOODS = "bernoulli", "gaussian", "mixed"
 # Names of version 0.1, in files of models and runs and as flags.
 OLD_NAMES = {
     "draws": "total_count",
@@ -36,10 +37,16 @@ class BaseModel(keras.Model):
 
     Args:
         feature_shape: shape of one example.
-        likelihood: "bernoulli" (features in [0, 1] after scaling) or "gaussian" (mean 0 and variance 1).
+        likelihood: "bernoulli" (features in [0, 1] after scaling), "gaussian" (mean 0 and variance 1) or "mixed" (the
+            columns of a table).
         weight_prior: weight of log N(W; 0, 1); 1 / N for N training points.
         warm_up: steps in which the weight of the KL divergences of latent variables grows from 0 to 1.
         seed: of the noise. The noise of a step depends on this and the step alone.
+        feature_dtype: "float64" for features that float32 would round too much, see `Scaling`.
+        byte_range: the features that the bytes 0 and 255 of an image stand for; empty where bytes stand for none.
+            `adapt` finds it.
+        resizes: whether images of any size are brought to that of the model, where they come as files.
+        columns: of a table, as `Schema.to_json` has them; examples are then codes, or raw columns by name.
         hidden_units, trunk, batch_norm, total_count, binarize, dequantize, global_clipnorm, xla: as annotated.
 
     Raises:
@@ -77,21 +84,31 @@ class BaseModel(keras.Model):
         warm_up: int = 0,
         global_clipnorm: Annotated[float, Above(0), "largest norm of the gradient of all weights together"] = 5.0,
         seed: int = 0,
+        feature_dtype: str = "float32",
+        byte_range: Sequence[float] | None = None,
+        columns: Sequence[dict[str, Any]] | None = None,
+        resizes: bool = False,
         xla: Annotated[bool, "compile the training step with XLA: seconds at the start, faster steps"] = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.feature_shape = tuple(feature_shape)
+        super().__init__(autocast=False, **kwargs)
+        self.feature_shape, self.feature_dtype = tuple(feature_shape), feature_dtype
+        self.resizes = resizes
+        self.byte_range = None if byte_range is None else tuple(byte_range)
         self.hidden_units, self.trunk, self.batch_norm = tuple(hidden_units), trunk, batch_norm
-        if likelihood not in LIKELIHOODS:
-            raise ValueError(f"Expected likelihood to be bernoulli or gaussian. Received: {likelihood!r}")
+        if likelihood not in LIKELIHOODS or (likelihood == "mixed") != bool(columns):
+            raise ValueError(
+                f"Expected likelihood to be bernoulli or gaussian, or mixed with columns. Received: {likelihood!r}"
+            )
         self.likelihood, self.total_count = likelihood, total_count if likelihood == "bernoulli" else 1
         self.binarize = binarize and likelihood == "bernoulli"
         self.dequantize = dequantize and likelihood == "gaussian"
         self.weight_prior, self.warm_up = weight_prior, warm_up
         self.global_clipnorm, self.seed, self.xla = global_clipnorm, seed, xla
         self.supports_jit = False  # of prediction, where XLA would take a second for each new size of a batch
-        self.scaling = Scaling(feature_shape)
+        self.columns = None if columns is None else [dict(column) for column in columns]
+        self.scaling = TableEncoding(self.columns) if self.columns else Scaling(feature_shape, feature_dtype)
+        self.feature_dtype = self.scaling.feature_dtype
         self.train_metrics: dict[str, keras.metrics.Mean] = {}
 
     # Training.
@@ -152,6 +169,13 @@ class BaseModel(keras.Model):
     def adapt(self, x: np.ndarray) -> None:
         """Fits the scaling to training points x [N, *features] before training."""
         self.scaling.adapt(x, self.likelihood, self.dequantize)
+        self.byte_range = () if self.columns else byte_range(x)
+
+    def predict(self, x: Any, batch_size: int | None = None, **options: Any) -> Any:
+        """As Keras's, which alone would round float64 to float32, and not take columns of text."""
+        if self.feature_dtype == "float64" and not isinstance(x, tf.data.Dataset):
+            x, batch_size = tf.data.Dataset.from_tensor_slices(x).batch(batch_size or 32), None
+        return super().predict(x, batch_size=batch_size, **options)
 
     # Compiled functions. They keep the values that they were traced with, so a changed argument drops them.
 
@@ -183,6 +207,9 @@ class BaseModel(keras.Model):
 
     def observation(self, units: int, *input_units: int) -> Conditional:
         """The network p(x|.) of the model's likelihood."""
+        if isinstance(self.scaling, TableEncoding):
+            table = self.scaling
+            return Mixed(len(table.numeric), len(table.binary), table.sizes, **self.network(input_units))
         return {"bernoulli": Bernoulli, "gaussian": Gaussian}[self.likelihood](units, **self.network(input_units))
 
     def network(self, input_units: Sequence[int], layer: int = 0, hidden_units: Units | None = None) -> dict[str, Any]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfadgm.inference.regularizers import regularizers_of
+from tfadgm.inference.regularizers import MARGINAL_MOMENTUM, regularizers_of
 from tfadgm.inference.sampling import Sampler
 from tfadgm.models.base import BaseModel, renamed
 from tfadgm.nn.normalization import BatchNormMode
+
+LEAST_SHARE = 0.1  # of an equal share: a class that is not found at first can still be
 
 
 class Classifier(BaseModel):
@@ -27,6 +30,8 @@ class Classifier(BaseModel):
         classes: number of classes C, at least 2.
         alpha: weight of the classification term on the mean over labeled examples.
         regularizers: terms added to the objective, see `tfadgm.inference.regularizers`.
+        class_prior: p(y), C shares that add up to 1; by default all classes are equally frequent.
+        prior_follows: whether p(y) begins there and follows the shares of the classes that are found (EM).
         prediction_samples: samples over which a prediction averages, where the method draws any.
 
     Examples:
@@ -47,11 +52,17 @@ class Classifier(BaseModel):
         *,
         alpha: float = 1.0,
         regularizers: Sequence[Any] = (),
+        class_prior: Sequence[float] | None = None,
+        prior_follows: bool = False,
         prediction_samples: int = 16,
         **options: Any,
     ) -> None:
         super().__init__(feature_shape, **options)
         self.classes, self.alpha = classes, alpha
+        self.class_prior = None if class_prior is None else tuple(float(share) for share in class_prior)
+        self.prior_follows = prior_follows
+        if self.class_prior is not None and len(self.class_prior) != classes:
+            raise ValueError(f"Expected a class_prior of {classes} shares. Received: {len(self.class_prior)}")
         self.regularizers, self.prediction_samples = tuple(regularizers), prediction_samples
         self.test_metrics = [keras.metrics.Mean(name) for name in ("error", "nll")]
 
@@ -76,12 +87,34 @@ class Classifier(BaseModel):
         """Constant noise of `samples`, by default `prediction_samples`."""
         return Sampler.constant(samples or self.prediction_samples, self.drawn)
 
+    # p(y).
+
+    @property
+    def prior_shares(self) -> tf.Tensor | None:
+        """p(y) [C]; None where all classes are equally frequent."""
+        if self.prior_follows:
+            share = tf.maximum(self.class_marginal.value, LEAST_SHARE / self.classes)
+            return tf.stop_gradient(share / tf.reduce_sum(share))
+        return None if self.class_prior is None else tf.constant(self.class_prior)
+
+    def log_p_y(self, y: tf.Tensor) -> tf.Tensor | float:
+        """log p(y) of one-hot y [..., C]; [...]."""
+        shares = self.prior_shares
+        return -math.log(self.classes) if shares is None else tf.reduce_sum(y * tf.math.log(shares), -1)
+
+    def follow_prior(self, logits: tf.Tensor) -> None:
+        """Brings the running shares of the classes up to date with those of logits [S, B, C]."""
+        share = tf.reduce_mean(tf.nn.softmax(logits), [0, 1])
+        self.class_marginal.assign(MARGINAL_MOMENTUM * self.class_marginal + (1 - MARGINAL_MOMENTUM) * share)
+
     # Training and evaluation.
 
     def regularization(
         self, x: tf.Tensor, logits: tf.Tensor, sampler: Sampler, seed: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """The weighted sum of the regularizers of unlabeled x, scalar, and each without its weight."""
+        if self.prior_follows:
+            self.follow_prior(logits)
         values = {part.name: part(self, x, logits, sampler, seed) for part in self.regularizers}
         total = tf.constant(0.0)
         for part in self.regularizers:
@@ -115,7 +148,7 @@ class Classifier(BaseModel):
             super().build(input_shape)
             self.class_marginal = self.add_weight(
                 shape=[self.classes],
-                initializer=keras.initializers.Constant(1 / self.classes),
+                initializer=keras.initializers.Constant(self.class_prior or 1 / self.classes),
                 trainable=False,
                 name="class_marginal",
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -54,7 +53,6 @@ class DeepGenerativeClassifier(Classifier):
         super().__init__(feature_shape, classes, **options)
         self.latent_units, self.marginalization = latent_units, marginalization
         self.samples, self.labeled_weight = samples, labeled_weight
-        self.log_p_y = -math.log(classes)
         self.reports("labeled_elbo", "unlabeled_elbo", "label_nll", *(part.name for part in self.regularizers))
 
     @property
@@ -164,7 +162,8 @@ class DeepGenerativeClassifier(Classifier):
         logits = self.logits_given(x, a, sampler)
         of_classes = self._elbos_of_classes(x, a, sampler)  # [C, S, B]
         total = exact(logits, lambda y: of_classes, sampler.seed) - log_q_a  # [S, B]
-        given_y = tf.reduce_mean(of_classes - log_q_a, 1) - self.log_p_y  # [C, B]
+        log_p_y = self.log_p_y(tf.eye(self.classes)[:, None])  # [C, 1]
+        given_y = tf.reduce_mean(of_classes - log_q_a, 1) - log_p_y  # [C, B]
         return tf.reduce_mean(total, 0), tf.transpose(given_y)
 
     def _elbos_of_classes(self, x: tf.Tensor, a: tf.Tensor, sampler: Sampler) -> tf.Tensor:

@@ -50,7 +50,7 @@ class M2(DeepGenerativeClassifier):
         z = sampler(q_z, "z")  # [K, S, B, Z]
         p_x = self.p_x_zy.distribution(z, y, bn_mode=sampler.bn_mode)
         log_p_x = self.total_count * p_x.log_prob(x)  # [K, S, B]
-        return class_elbo(log_p_x, self.log_p_y, sampler.kl(q_z, z), kl_weight=sampler.kl_weight)
+        return class_elbo(log_p_x, self.log_p_y(y), sampler.kl(q_z, z), kl_weight=sampler.kl_weight)
 
     def infer_style(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return self.q_z_xy.distribution(x, y).mean()

@@ -44,7 +44,7 @@ class SDGM(AuxiliaryModel):
         p_a = self.p_a_zy.distribution(z, y, bn_mode=sampler.bn_mode)
         p_x = self.p_x_azy.distribution(a, z, y, bn_mode=sampler.bn_mode)
         log_p_x = self.total_count * p_x.log_prob(x)  # [K, S, B]
-        return class_elbo(log_p_x, self.log_p_y, sampler.kl(q_z, z), p_a.log_prob(a), sampler.kl_weight)
+        return class_elbo(log_p_x, self.log_p_y(y), sampler.kl(q_z, z), p_a.log_prob(a), sampler.kl_weight)
 
     def decode(self, z: tf.Tensor, y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         a = reparameterize(self.p_a_zy.distribution(z, y), noise)

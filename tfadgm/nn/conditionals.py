@@ -50,12 +50,18 @@ class Conditional(keras.layers.Layer):
         super().__init__(**kwargs)
         self.output_units = output_units
         made = TRUNKS[trunk](
-            self.parameters * output_units, input_units=input_units, hidden_units=hidden_units, batch_norm=batch_norm
-        )
+            self.head_units, input_units=input_units, hidden_units=hidden_units, batch_norm=batch_norm,
+            output=output_units,
+        )  # fmt: skip
         for part in ("projections", "layers", "norms"):  # of an MLP, named and ordered as in files of version 0.1
             if hasattr(made, part):
                 setattr(self, part, getattr(made, part))
         self.trunk = made
+
+    @property
+    def head_units(self) -> int:
+        """How many parameters the distribution has."""
+        return self.parameters * self.output_units
 
     def build(self, *input_shapes: Any) -> None:
         self.trunk.build()
@@ -133,3 +139,72 @@ class Deterministic(Conditional):
     """
 
     parameters = 1
+
+
+class Mixed(Conditional):
+    """The columns of a table, independent: Gaussian, Bernoulli and categorical ones, of which any may be missing.
+
+    Its output is a row as `TableEncoding` gives it. What is missing says nothing.
+
+    Args:
+        numeric, binary: how many columns there are of either.
+        sizes: of each categorical column, how many categories it has.
+        Others as in `Conditional`.
+
+    Examples:
+        >>> p_x_z = Mixed(1, 1, [3], input_units=[2], hidden_units=())
+        >>> p_x_z.build()
+        >>> p_x_z.distribution(tf.ones([5, 2])).log_prob(tf.zeros([5, 7])).shape
+        TensorShape([5])
+    """
+
+    def __init__(self, numeric: int, binary: int, sizes: Sequence[int], **options: Any) -> None:
+        self.numeric, self.binary, self.sizes = numeric, binary, tuple(sizes)
+        super().__init__(2 * (numeric + binary) + sum(sizes), **options)
+
+    @property
+    def head_units(self) -> int:
+        return 2 * self.numeric + self.binary + sum(self.sizes)
+
+    def distribution(self, *inputs: tf.Tensor, bn_mode: BatchNormMode = "average") -> MixedDistribution:
+        parameters = self(*inputs, bn_mode=bn_mode)
+        gaussian, bernoulli, *logits = tf.split(parameters, [2 * self.numeric, self.binary, *self.sizes], -1)
+        return MixedDistribution(gaussian, bernoulli, logits)
+
+
+class MixedDistribution:
+    """That of a row of a table; see `Mixed`.
+
+    Args:
+        gaussian: parameters of the numeric columns, as of `Gaussian`; [*leading, 2 n].
+        bernoulli: logits of the binary columns, [*leading, b].
+        logits: of each categorical column, [*leading, size].
+
+    Examples:
+        >>> p_x = MixedDistribution(tf.zeros([1, 2]), tf.zeros([1, 1]), [tf.zeros([1, 4])])
+        >>> round(float(tf.exp(p_x.log_prob(tf.constant([[0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0]])))[0]), 3)  # 1/2 1/4
+        0.125
+    """
+
+    def __init__(self, gaussian: tf.Tensor, bernoulli: tf.Tensor, logits: Sequence[tf.Tensor]) -> None:
+        self.gaussian = Gaussian.of(gaussian).distribution
+        self.bernoulli = Bernoulli.of(bernoulli).distribution
+        self.logits = logits
+
+    def log_prob(self, x: tf.Tensor) -> tf.Tensor:
+        """Of rows x [*leading, D]: the sum over what is not missing."""
+        numeric, binary = self.gaussian.mean().shape[-1], self.bernoulli.logits.shape[-1]
+        sizes = [logits.shape[-1] for logits in self.logits]
+        numbers, bits, missing_numbers, missing_bits, *blocks = tf.split(
+            x, [numeric, binary, numeric, binary, *sizes], -1
+        )
+        total = tf.reduce_sum((1 - missing_numbers) * self.gaussian.log_prob(numbers), -1)
+        total += tf.reduce_sum((1 - missing_bits) * self.bernoulli.log_prob(bits), -1)
+        for block, logits in zip(blocks, self.logits, strict=True):
+            total += tf.reduce_sum(block * tf.nn.log_softmax(logits), -1)
+        return total
+
+    def mean(self) -> tf.Tensor:
+        """A row without anything missing: means and probabilities, [*leading, D]."""
+        scalars = tf.concat([self.gaussian.mean(), tf.sigmoid(self.bernoulli.logits)], -1)
+        return tf.concat([scalars, tf.zeros_like(scalars), *(tf.nn.softmax(logits) for logits in self.logits)], -1)

@@ -9,13 +9,12 @@ import numpy as np
 
 from tfadgm.config import Config
 from tfadgm.data.dataset import UNLABELED, Dataset
-from tfadgm.data.sources import load_dataset
 from tfadgm.errors import InputError, extra
 from tfadgm.evaluation.classification import class_probabilities
 from tfadgm.files import replace_file, write_json
 from tfadgm.pipeline import run
 from tfadgm.provenance import commit, machine
-from tfadgm.run import Run
+from tfadgm.run import Run, whole_dataset
 
 with extra("figures"):
     import matplotlib
@@ -51,7 +50,7 @@ def unseen_training_error(run: Run) -> float | None:
     None of a density model, and where there are no such points.
     """
     config = run.config
-    whole = load_dataset(config.dataset, config.data_dir, config.seed)
+    whole = whole_dataset(config)
     unseen = (whole.y != UNLABELED) & (run.load_dataset().y == UNLABELED)
     if config.is_density or not unseen.any():
         return None

@@ -23,10 +23,10 @@ import tensorflow_probability as tfp
 
 import tfadgm
 from tfadgm.errors import InputError, line
+from tfadgm.evaluation.calibration import calibrate
 from tfadgm.files import sync, write_json, writing
 from tfadgm.models import Classifier, DeepGenerativeClassifier
 from tfadgm.serving import configs, contract, verification, warmup
-from tfadgm.serving.calibration import calibrate
 from tfadgm.serving.signatures import Servable
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -147,13 +147,15 @@ def parameters(model: Classifier) -> int:
     if isinstance(model, DeepGenerativeClassifier):
         weights = [weight for weight in model.weights if weight is not model.class_marginal]
     else:
-        x = tf.TensorSpec([None, *model.feature_shape], tf.float32)
+        x = tf.TensorSpec([None, *model.feature_shape], model.feature_dtype)
         weights = tf.function(model.call).get_concrete_function(x).graph.variables
     return sum(int(np.prod(weight.shape)) for weight in weights if weight.dtype == "float32")
 
 
 def _units(model: Classifier) -> str:
     """In which units a client gives features: those of the training data."""
+    if model.columns:
+        return "those of training: numbers, text, and times as in ISO 8601 (UTC); an empty text or NaN is missing"
     shift, scale = model.scaling.shift.numpy(), model.scaling.scale.numpy()
     if model.likelihood == "bernoulli":
         return f"those of training: intensities from 0 to {scale[0]:g}"

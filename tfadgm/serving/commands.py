@@ -14,7 +14,7 @@ from tfadgm.models import Classifier
 from tfadgm.run import Run
 from tfadgm.serving import configs
 from tfadgm.serving.archive import export
-from tfadgm.serving.signatures import is_image
+from tfadgm.serving.signatures import takes_bytes
 from tfadgm.serving.verification import INFO
 
 TOLD = ("model", "dataset", "labels", "seed", "training_points", "epochs", "test_error", "test_nll", "test_ece")
@@ -41,7 +41,7 @@ def instructions(path: Path) -> str:
     """How to serve the version in the folder `path` and how to ask it."""
     info = json.loads((path / INFO).read_text())
     output, name = path.parents[1], path.parents[0].name
-    where, shape = shlex.quote(str(output)), tuple(info["feature_shape"])
+    where = shlex.quote(str(output))
     flags = " ".join(
         f"--{flag}_file={shlex.quote(str(output / file))}"
         for flag, file in (("model_config", configs.MODELS), ("monitoring_config", configs.MONITORING))
@@ -61,12 +61,12 @@ or in a container:
     {batching}
 
 Ask it:
-  {_curl(url, shape)}
+  {_curl(url, info)}
 
   import json, urllib.request
   import numpy as np
-  x = np.zeros((1, {", ".join(map(str, shape))}))  # your data, in the units of training
-  body = json.dumps({{"inputs": {{"x": x.tolist()}}}}).encode()
+  inputs = {_inputs(info)}  # your data, in the units of training
+  body = json.dumps({{"inputs": inputs}}).encode()
   with urllib.request.urlopen("{url}:predict", body) as answer:
       outputs = json.load(answer)["outputs"]
   print(outputs["label_name"], outputs["probabilities"])"""
@@ -94,11 +94,25 @@ def _verified(found: dict[str, Any]) -> str:
     )
 
 
-def _curl(url: str, shape: tuple[int, ...]) -> str:
-    """A request for a command line: an image file where features are images, else a row of zeros."""
-    if is_image(shape):
+def _row(info: dict[str, Any]) -> dict[str, Any]:
+    """A row of a table with nothing in it."""
+    return {name: [""] if told["type"] == "string" else [0.0] for name, told in info["columns"].items()}
+
+
+def _inputs(info: dict[str, Any]) -> str:
+    """The inputs of a request of one row, as Python."""
+    if info["columns"]:
+        return repr(_row(info))
+    return f'{{"x": np.zeros({(1, *info["feature_shape"])}).tolist()}}'
+
+
+def _curl(url: str, info: dict[str, Any]) -> str:
+    """A request for a command line: an image file where features are images, else an empty row."""
+    if takes_bytes(info):
         image = "'$(base64 < image.png | tr -d '\\n')'"
         body = f'{{"signature_name": "predict_bytes", "instances": [{{"b64": "{image}"}}]}}'
+    elif info["columns"]:
+        body = json.dumps({"inputs": _row(info)})
     else:
-        body = json.dumps({"instances": np.zeros((1, *shape)).tolist()})
+        body = json.dumps({"instances": np.zeros((1, *info["feature_shape"])).tolist()})
     return f"curl -d '{body}' {url}:predict"

@@ -59,7 +59,7 @@ def check_signatures(graph: meta_graph_pb2.MetaGraphDef, info: Info) -> None:
                 alias: (tf.dtypes.as_dtype(tensor.dtype).name, [axis.size for axis in tensor.tensor_shape.dim])
                 for alias, tensor in getattr(received[name], what).items()
             }
-            expect(f"the {what} of {name}", found, shapes(getattr(own, what), info))
+            expect(f"the {what} of {name}", found, shapes(getattr(own, what), info, what == "outputs"))
 
 
 def stored_numbers(path: Path) -> int:

@@ -24,7 +24,14 @@ Arrays = dict[str, np.ndarray]
 Runner = Callable[[Arrays, dict[str, str]], Arrays]  # feeds by tensor name, fetches alias -> tensor name
 
 NO_LIBRARY = 3  # exit status where the C library cannot be loaded
-TYPES = {1: np.float32, 3: np.int32, 4: np.uint8, 7: np.object_, 9: np.int64}  # tensorflow/core/framework/types.proto
+TYPES = {
+    1: np.float32,
+    2: np.float64,
+    3: np.int32,
+    4: np.uint8,
+    7: np.object_,
+    9: np.int64,
+}  # tensorflow/core/framework/types.proto
 NUMBERS = {dtype: number for number, dtype in TYPES.items()}
 CPU = b"\x12\x03CPU", b"\x12\x07DEFAULT"  # the device of a KernelDef, as protobuf writes it; XLA_CPU_JIT is another
 STRING = 7

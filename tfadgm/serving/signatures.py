@@ -7,11 +7,12 @@ and an empty name. It costs its neighbours nothing, which matters because a serv
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import MethodType
 from typing import Any
 
 import keras
@@ -19,11 +20,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfadgm.errors import InputError
+from tfadgm.nn.images import HEAD, PNG, decode, is_readable
 from tfadgm.serving.runners import Arrays
 
-PNG = b"\x89PNG\r\n\x1a\n"
-PNG_SIZE = 16  # where width and height are, four bytes each
 FEATURE = "x"  # of a tf.Example
+FEATURES = "features B"  # a tensor of a signature, in the type of the model
 
 Info = dict[str, Any]  # what model_info.json tells of a model
 Answer = dict[str, tf.Tensor]
@@ -55,12 +56,31 @@ class Servable:
     @property
     def info(self) -> Info:
         """What decides which signatures there are, and their shapes."""
+        model = self.model
         return {
             "classes": list(self.class_names),
-            "feature_shape": list(self.model.feature_shape),
-            "auxiliary_units": getattr(self.model, "auxiliary_units", 0),
-            "latent_units": getattr(self.model, "latent_units", 0),
+            "feature_shape": list(model.feature_shape),
+            "columns": self.inputs,
+            "feature_dtype": model.feature_dtype,
+            "byte_range": list(self.bytes),
+            "auxiliary_units": getattr(model, "auxiliary_units", 0),
+            "latent_units": getattr(model, "latent_units", 0),
         }
+
+    @property
+    def inputs(self) -> dict[str, dict[str, str]] | None:
+        """By the name of each input of a table, its column and type: a graph allows letters, digits, . and _ only."""
+        if not self.model.columns:
+            return None
+        found: dict[str, dict[str, str]] = {}
+        kinds = {column["name"]: column["kind"] for column in self.model.columns}
+        for column, kind in self.model.scaling.dtypes.items():
+            name = base = re.sub(r"[^A-Za-z0-9_.]", "_", column).lstrip("_.") or "column"
+            number = 2
+            while name in found:
+                name, number = f"{base}_{number}", number + 1
+            found[name] = {"column": column, "type": kind, "kind": kinds[column]}
+        return found
 
     def write(self, path: Path) -> None:
         """The SavedModel at `path`, every weight once."""
@@ -70,14 +90,29 @@ class Servable:
                 tf.TensorSpec([None if size < 0 else size for size in shape], kind, key)
                 for key, (kind, shape) in shapes(own.inputs, self.info).items()
             ]
-            archive.add_endpoint(name, MethodType(own.method, self), input_signature=specs)
+            archive.add_endpoint(name, functools.partial(self._answer, own), input_signature=specs)
         archive.write_out(str(path), verbose=False)
 
     def ask(self, name: str, arrays: Arrays) -> Arrays:
         """What the signature `name` answers to `arrays`."""
         own = SIGNATURES[name]
-        answer = own.method(self, *(tf.constant(arrays[key], text.split()[0]) for key, text in own.inputs.items()))
+        kinds = {key: kind for key, (kind, _) in shapes(own.inputs, self.info).items()}
+        answer = self._answer(own, *(tf.constant(arrays[key], kind) for key, kind in kinds.items()))
         return {alias: value.numpy() for alias, value in answer.items()}
+
+    def _answer(self, own: Signature, *tensors: tf.Tensor) -> Answer:
+        """What `own` answers to its inputs in their order; the features of a table are its columns."""
+        given = dict(zip(shapes(own.inputs, self.info), tensors, strict=True))
+        if not self.inputs:
+            return own.method(self, *given.values())
+        names = {told["column"]: name for name, told in self.inputs.items()}
+        table = {column: given[name] for column, name in names.items() if name in given}
+        answer = own.method(self, *(table if text == FEATURES else given[key] for key, text in own.inputs.items()))
+        found: Answer = {}
+        for alias, value in answer.items():
+            raw = self.model.scaling.raw(value) if own.outputs[alias] == FEATURES else None
+            found |= {alias: value} if raw is None else {names[column]: cells for column, cells in raw.items()}
+        return found
 
     # What the signatures answer.
 
@@ -96,13 +131,13 @@ class Servable:
         }
 
     def predict_images(self, images: tf.Tensor) -> Answer:
-        """`predict` of bytes [B, *features], see `byte_units`."""
-        return self.predict(tf.cast(images, tf.float32) * self.byte_units())
+        """`predict` of bytes [B, *features], see `byte_range`."""
+        return self.predict(self.features(tf.cast(images, tf.float32)))
 
     def predict_bytes(self, image_bytes: tf.Tensor) -> Answer:
         """`predict` of strings [B], each a PNG or the bare bytes of one image, row by row."""
         pixels = tf.map_fn(self._pixels, image_bytes, fn_output_signature=tf.float32)
-        return self.predict(pixels * self.byte_units())
+        return self.predict(self.features(pixels))
 
     def score(self, x: tf.Tensor) -> Answer:
         """How familiar x is: bounds of log p(x) [B] and of log p(x|y) [B, C], nats of the scaled features."""
@@ -133,36 +168,61 @@ class Servable:
         classes = tf.tile(tf.constant([self.class_names]), [tf.shape(scores)[0], 1])
         return {"classes": classes, "scores": scores}
 
-    def _checked(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """x of the shape that the signature names, which a server does not check, and which rows [B] are finite."""
+    def _checked(self, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """x of the shape that the signature names, which a server does not check, and which rows [B] are finite.
+
+        Of a table the codes, of which any may be missing.
+        """
+        if self.model.columns:
+            codes = self.model.scaling.code(x)
+            return codes, tf.ones_like(codes[:, 0], tf.bool)
         x = tf.ensure_shape(x, [None, *self.model.feature_shape])
         return x, tf.reduce_all(tf.math.is_finite(x), list(range(1, len(x.shape))))
 
     # Images.
 
-    def byte_units(self) -> tf.Tensor | float:
-        """What a byte stands for: 255 for the largest intensity of Bernoulli features, else itself."""
-        return self.model.scaling.scale.value[0] / 255 if self.model.likelihood == "bernoulli" else 1.0
+    @property
+    def bytes(self) -> tuple[float, ...]:
+        """What the bytes 0 and 255 stand for; empty if for nothing. A model of version 0.1 does not tell."""
+        model = self.model
+        if model.byte_range is not None:
+            return tuple(model.byte_range)
+        with tf.init_scope():
+            return (0.0, float(model.scaling.scale[0])) if model.likelihood == "bernoulli" else (0.0, 255.0)
+
+    def features(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Pixels of 0 to 255 in the units of the training data."""
+        low, high = self.bytes
+        return low + pixels * ((high - low) / 255)
+
+    def pixels(self, x: np.ndarray) -> np.ndarray:
+        """Features as the nearest bytes."""
+        low, high = self.bytes
+        return np.rint(np.clip((x - low) * (255 / (high - low)), 0, 255)).astype(np.uint8)
 
     def _pixels(self, image: tf.Tensor) -> tf.Tensor:
-        """One image [*features] of a string; NaN if it is neither a PNG nor bytes of the right size."""
+        """One image [*features] of a string; NaN if it is neither an image that the model takes nor bytes of its size.
+
+        A model of image files takes them of any size, others a PNG of their own.
+        """
         shape = self.model.feature_shape
         height, width, channels = (*shape, 1)[:3]
         size = height * width * channels
-        head = tf.strings.substr(tf.strings.join([image, b"\0" * (PNG_SIZE + 8)]), 0, PNG_SIZE + 8)
-        is_png = (tf.strings.substr(head, 0, len(PNG)) == PNG) & (
-            tf.strings.substr(head, PNG_SIZE, 8) == struct.pack(">II", width, height)
-        )
+        is_image = is_readable(image)
+        if not self.model.resizes:
+            head = tf.strings.substr(tf.strings.join([image, b"\0" * HEAD]), 0, HEAD)
+            own = PNG + b"\0\0\0\rIHDR" + struct.pack(">II", width, height)
+            is_image = tf.strings.substr(head, 0, len(own)) == own
         is_raw = tf.strings.length(image) == size
-
-        def png() -> tf.Tensor:
-            return tf.reshape(tf.io.decode_png(image, channels), [size])
-
-        def raw() -> tf.Tensor:
-            return tf.reshape(tf.io.decode_raw(tf.where(is_raw, image, b"\0" * size), tf.uint8), [size])
-
-        pixels = tf.cast(tf.cond(is_png, png, raw), tf.float32)
-        return tf.reshape(tf.where(is_png | is_raw, pixels, math.nan), shape)
+        pixels = tf.cond(
+            is_image,
+            lambda: decode(image, [height, width, channels]),
+            lambda: tf.reshape(
+                tf.cast(tf.io.decode_raw(tf.where(is_raw, image, b"\0" * size), tf.uint8), tf.float32),
+                [height, width, channels],
+            ),
+        )
+        return tf.reshape(tf.where(is_image | is_raw, pixels, math.nan), shape)
 
 
 def _or_nan(usable: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
@@ -174,6 +234,8 @@ def _or_nan(usable: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
 @dataclasses.dataclass(frozen=True)
 class Signature:
     """What a client can ask. A tensor is its type and axes: B rows, C classes, A units of a, the features.
+
+    FEATURES are those of the model: of a table, a tensor for each column.
 
     Args:
         method: of a `Servable`, from the inputs in their order to the outputs.
@@ -198,15 +260,23 @@ class Signature:
     def rows(self, arrays: Arrays, index: np.ndarray) -> Arrays:
         """The rows `index` of a request, from the first again where there are no more."""
         return {
-            key: np.take(value, index, 0, mode="wrap") if "B" in self.inputs[key].split() else value
+            key: np.take(value, index, 0, mode="wrap") if "B" in self.inputs.get(key, FEATURES).split() else value
             for key, value in arrays.items()
         }
 
 
-def shapes(tensors: dict[str, str], info: Info) -> dict[str, tuple[str, list[int]]]:
-    """Type and shape of `tensors` of the model that `info` describes, -1 for rows."""
+def shapes(tensors: dict[str, str], info: Info, out: bool = False) -> dict[str, tuple[str, list[int]]]:
+    """Type and shape of `tensors` of the model that `info` describes, -1 for rows. A time goes `out` in seconds."""
     sizes = {"B": [-1], "C": [len(info["classes"])], "A": [info["auxiliary_units"]], "features": info["feature_shape"]}
-    parts = {name: text.split() for name, text in tensors.items()}
+    parts: dict[str, list[str]] = {}
+    for name, text in tensors.items():
+        if text != FEATURES:
+            parts[name] = text.split()
+        elif info.get("columns"):
+            for column, told in info["columns"].items():
+                parts[column] = ["float64" if out and told["kind"] == "date" else told["type"], "B"]
+        else:
+            parts[name] = [info.get("feature_dtype", "float32"), "B", "features"]
     return {
         name: (kind, [size for axis in axes for size in (sizes[axis] if axis in sizes else [int(axis)])])
         for name, (kind, *axes) in parts.items()
@@ -216,6 +286,16 @@ def shapes(tensors: dict[str, str], info: Info) -> dict[str, tuple[str, list[int
 def is_image(shape: Sequence[int]) -> bool:
     """Whether features are an image: [H, W], or [H, W, 1, 3 or 4]."""
     return len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))
+
+
+def takes_bytes(info: Info) -> bool:
+    """Whether bytes of an image stand for features of the model that `info` describes."""
+    return is_image(info["feature_shape"]) and bool(info.get("byte_range", True))
+
+
+def _given(x: Any) -> Arrays:
+    """The features of a request: an array, or the columns of a table."""
+    return dict(x) if isinstance(x, dict) else {"x": x}
 
 
 def strings(values: Iterable[bytes]) -> np.ndarray:
@@ -229,7 +309,7 @@ def serialized_example(x: np.ndarray) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature={FEATURE: feature})).SerializeToString()
 
 
-X, IMAGES, BYTES = {"x": "float32 B features"}, {"images": "uint8 B features"}, {"image_bytes": "string B"}
+X, IMAGES, BYTES = {"x": FEATURES}, {"images": "uint8 B features"}, {"image_bytes": "string B"}
 LABELS = {"label": "int64 B", "seed": "int32 2"}
 CLASSES = {"probabilities": "float32 B C", "label": "int64 B", "label_name": "string B"}
 SCORES = {"classes": "string B C", "scores": "float32 B C"}
@@ -237,9 +317,9 @@ BOUNDS = {"log_likelihood_bound": "float32 B", "class_log_likelihood_bound": "fl
 
 # A new signature is an entry here and a row of the table in docs/serving.md.
 SIGNATURES: dict[str, Signature] = {
-    "serving_default": Signature(Servable.predict, X, CLASSES, lambda x, pixels, label: {"x": x}),
+    "serving_default": Signature(Servable.predict, X, CLASSES, lambda x, pixels, label: _given(x)),
     "score": Signature(
-        Servable.score, X, BOUNDS, lambda x, pixels, label: {"x": x}, lambda info: info["latent_units"] > 0
+        Servable.score, X, BOUNDS, lambda x, pixels, label: _given(x), lambda info: info["latent_units"] > 0
     ),
     "generate": Signature(
         Servable.generate, LABELS, X,
@@ -248,20 +328,21 @@ SIGNATURES: dict[str, Signature] = {
     ),
     "classify": Signature(
         Servable.classify, {"inputs": "string B"}, SCORES,
-        lambda x, pixels, label: {"inputs": strings(map(serialized_example, x))}, rpc="classify",
+        lambda x, pixels, label: {"inputs": strings(map(serialized_example, x))},
+        lambda info: not info.get("columns"), rpc="classify",
     ),
     "embed": Signature(
         Servable.embed, X, {"a": "float32 B A"},
-        lambda x, pixels, label: {"x": x}, lambda info: info["auxiliary_units"] > 0,
+        lambda x, pixels, label: _given(x), lambda info: info["auxiliary_units"] > 0,
     ),
     "predict_images": Signature(
         Servable.predict_images, IMAGES, CLASSES,
-        lambda x, pixels, label: {"images": pixels}, lambda info: is_image(info["feature_shape"]),
+        lambda x, pixels, label: {"images": pixels}, takes_bytes,
     ),
     "predict_bytes": Signature(
         Servable.predict_bytes, BYTES, CLASSES,
         lambda x, pixels, label: {"image_bytes": strings(map(np.ndarray.tobytes, pixels))},
-        lambda info: is_image(info["feature_shape"]),
+        takes_bytes,
     ),
 }  # fmt: skip
 

@@ -159,12 +159,13 @@ def compare(calls: list[Call], answers: list[list[Arrays]], servable: Servable |
     for number, found in enumerate(answers):
         batch: dict[str, Arrays] = {}
         for call, outputs, others in zip(calls, found, answers[0], strict=True):
-            size = len(call.arrays[next(iter(SIGNATURES[call.signature].inputs))])
+            key = next(iter(SIGNATURES[call.signature].inputs))  # of a table, every column has rows
+            size = len(call.arrays[key] if key in call.arrays else next(iter(call.arrays.values())))
             batch.setdefault(call.signature, outputs)
             for alias, value in outputs.items():
                 what = f"{alias} of {call.signature} (process {number + 1})"
                 expect(f"a batch of {size} in dimension 0 of {what}", value.shape[0], size)
-                if value.dtype == np.float32 and not np.isfinite(value).all():
+                if value.dtype.kind == "f" and not np.isfinite(value).all():
                     raise VerificationError(f"Expected finite {what}. Received NaN or infinity")
                 wanted = {"processes": others[alias]}
                 if call.rows is not None:
@@ -176,7 +177,7 @@ def compare(calls: list[Call], answers: list[list[Arrays]], servable: Servable |
 
 
 def _difference(what: str, received: np.ndarray, expected: np.ndarray) -> float:
-    if received.dtype != np.float32:
+    if received.dtype.kind != "f":
         expect(what, received.tolist(), expected.tolist())
         return 0.0
     largest = float(np.abs(received - expected).max() / max(1.0, np.abs(expected).max()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,7 @@ import tensorflow as tf
 from tfadgm.errors import extra
 from tfadgm.models import Classifier, DeepGenerativeClassifier
 from tfadgm.serving.runners import Arrays
-from tfadgm.serving.signatures import SIGNATURES, Servable, signatures_of, strings
+from tfadgm.serving.signatures import SIGNATURES, Servable, signatures_of, strings, takes_bytes
 
 with extra("serve"):
     from tensorflow_serving.apis import prediction_log_pb2
@@ -24,8 +25,13 @@ OTHER_SIZES = (2,)
 def example_requests(servable: Servable, rows: int) -> dict[str, Arrays]:
     """A request of `rows` rows for every signature, of examples of each class in turn."""
     label = np.arange(rows) % servable.model.classes
-    x = examples(servable.model, label)
-    pixels = np.rint(np.clip(x / servable.byte_units(), 0, 255)).astype(np.uint8)
+    x: Any = examples(servable.model, label)
+    pixels = servable.pixels(x) if takes_bytes(servable.info) else x
+    if servable.inputs:
+        raw = servable.model.scaling.raw(tf.constant(x))
+        x = {name: raw[told["column"]].numpy() for name, told in servable.inputs.items()}
+        times = [name for name, told in servable.inputs.items() if told["kind"] == "date"]
+        x |= {name: strings(map(_iso, x[name])) for name in times}
     return {name: signature.example(x, pixels, label) for name, signature in signatures_of(servable.info).items()}
 
 
@@ -38,6 +44,11 @@ def examples(model: Classifier, label: np.ndarray) -> np.ndarray:
     random, shape = np.random.default_rng(0), (len(label), model.scaling.units)
     rows = random.random(shape) if model.likelihood == "bernoulli" else random.standard_normal(shape)
     return model.scaling.invert(rows.astype(np.float32)).numpy()
+
+
+def _iso(seconds: float) -> bytes:
+    """A time as a client sends it."""
+    return str(np.datetime64(int(seconds), "s")).encode()
 
 
 def write(path: Path, name: str, requests: dict[str, Arrays]) -> None:

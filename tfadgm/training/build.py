@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfadgm import models
@@ -14,6 +16,10 @@ from tfadgm.data.dataset import Dataset
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.files import digest
 from tfadgm.models.base import OLD_NAMES, renamed
+from tfadgm.resolve import class_shares
+
+AT_ONCE = 20  # steps that run without a return to Python
+LOOKS = 100  # returns to Python, at least, of a run of so many epochs
 
 
 def build_model(config: Config, dataset: Dataset) -> models.BaseModel:
@@ -21,7 +27,20 @@ def build_model(config: Config, dataset: Dataset) -> models.BaseModel:
     keras.utils.set_random_seed(config.seed)
     points = len(dataset.x)
     steps = steps_per_epoch(points, config.unlabeled_batch)
-    arguments: dict[str, Any] = {} if config.is_density else {"classes": dataset.classes, "alpha": config.alpha}
+    arguments: dict[str, Any] = {}
+    if not config.is_density:
+        arguments = {
+            "classes": dataset.classes,
+            "alpha": config.alpha,
+            "class_prior": class_shares(config, dataset),
+            "prior_follows": config.class_prior == "estimate",
+        }
+    if dataset.schema is not None:
+        arguments["columns"] = dataset.schema.to_json()
+    elif dataset.x.dtype == np.float64:
+        arguments["feature_dtype"] = "float64"
+    elif dataset.resized:
+        arguments["resizes"] = True
     model = models.make(
         config.model,
         dataset.x.shape[1:],
@@ -59,8 +78,21 @@ def constant_steps(config: Config, steps: int) -> int:
 
 
 def steps_per_execution(steps: int) -> int:
-    """The largest divisor of `steps` up to 20: steps that run without a return to Python."""
-    return max(divisor for divisor in range(1, 21) if steps % divisor == 0)
+    """The largest divisor of `steps` up to AT_ONCE: steps that run without a return to Python."""
+    return max(divisor for divisor in range(1, AT_ONCE + 1) if steps % divisor == 0)
+
+
+def epochs_at_once(steps: int, epochs: int, *stops: int) -> int:
+    """How many of `epochs` epochs of `steps` steps run together: AT_ONCE steps at most, and LOOKS returns at least.
+
+    None of the epochs `stops` is missed.
+
+    Examples:
+        >>> epochs_at_once(1, 2000, 0), epochs_at_once(1, 2000, 30), epochs_at_once(12, 200), epochs_at_once(1, 50)
+        (20, 10, 1, 1)
+    """
+    most, common = min(AT_ONCE // steps, epochs // LOOKS), math.gcd(epochs, *stops)
+    return max(count for count in range(1, max(1, most) + 1) if common % count == 0)
 
 
 def count_flops(model: models.BaseModel, batch: dict[str, Any]) -> int:

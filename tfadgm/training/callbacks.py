@@ -43,6 +43,7 @@ class Recorder(keras.callbacks.Callback):
         run: fingerprint of the run.
         constant: that of the same run whose step size does not fall.
         until: the epoch at whose end the step size begins to fall; 0 if it does not.
+        each: epochs that are one to Keras.
         epoch_metrics: more to measure of the averaged weights, logged as `test_...`.
     """
 
@@ -53,11 +54,12 @@ class Recorder(keras.callbacks.Callback):
         run: str,
         constant: str,
         until: int,
+        each: int,
         epoch_metrics: EpochMetrics | None,
     ) -> None:
         super().__init__()
         self.progress, self.folder, self.run, self.constant, self.until = progress, folder, run, constant, until
-        self.epoch_metrics, self.saved = epoch_metrics, time.perf_counter()
+        self.each, self.epoch_metrics, self.saved = each, epoch_metrics, time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.started = time.perf_counter()
@@ -65,14 +67,14 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs, checkpoints = {} if logs is None else logs, self.folder / "checkpoint"
         self.progress.seconds += time.perf_counter() - self.started
-        self.progress.epoch = epoch + 1
+        self.progress.epoch = done = self.each * (epoch + 1)
         if self.epoch_metrics is not None:
             with averaged_weights(self.model):
                 measured = self.epoch_metrics(self.model)
             logs.update({f"test_{name}": value for name, value in measured.items() if value is not None})
-        row = {"epoch": epoch + 1, "seconds": round(self.progress.seconds, 3)}
+        row = {"epoch": done, "seconds": round(self.progress.seconds, 3)}
         self.progress.history.append(row | {name: float(value) for name, value in logs.items()})
-        if epoch + 1 == self.until:
+        if done == self.until:
             save_checkpoint(checkpoints / CONSTANT, self.model, self.progress, self.constant)
         if epoch + 1 == self.params["epochs"] or time.perf_counter() - self.saved >= SAVE_EVERY:
             save_checkpoint(checkpoints, self.model, self.progress, self.run)

@@ -13,7 +13,7 @@ from tfadgm import models
 from tfadgm.config import Config
 from tfadgm.data.dataset import Dataset
 from tfadgm.data.streams import mixed_stream, steps_per_epoch
-from tfadgm.training.build import build_model, constant_steps, fingerprint
+from tfadgm.training.build import build_model, constant_steps, epochs_at_once, fingerprint, steps_per_execution
 from tfadgm.training.callbacks import EpochMetrics, Recorder, StopOnNonFiniteLoss
 from tfadgm.training.checkpoint import Progress, epochs, restore_checkpoint, save_checkpoint
 
@@ -63,6 +63,8 @@ class Training:
     def fit(self, verbose: int | None = None, epoch_metrics: EpochMetrics | None = None) -> None:
         """Trains to the last epoch and leaves the averaged weights.
 
+        Small data have short epochs, of which several are one to Keras: a return to Python would take longer than they.
+
         Args:
             verbose: Keras's, by default a progress bar where somebody looks on.
             epoch_metrics: what else to measure after every epoch, for the record only.
@@ -74,6 +76,8 @@ class Training:
         config, dataset, checkpoints = self.config, self.dataset, self.folder / "checkpoint"
         if not epochs(checkpoints):
             save_checkpoint(checkpoints, self.model, self.progress, self.run)
+        each = epochs_at_once(self.steps, config.epochs or 0, self.progress.epoch, self.until)
+        self.model.steps_per_execution = steps_per_execution(each * self.steps)
         stream = mixed_stream(
             dataset.x,
             dataset.y,
@@ -84,14 +88,14 @@ class Training:
         )
         self.model.fit(
             stream,
-            epochs=config.epochs,
-            initial_epoch=self.progress.epoch,
-            steps_per_epoch=self.steps,
+            epochs=(config.epochs or 0) // each,
+            initial_epoch=self.progress.epoch // each,
+            steps_per_epoch=each * self.steps,
             shuffle=False,
             verbose=(1 if sys.stdout.isatty() else 2) if verbose is None else verbose,
             callbacks=[
                 StopOnNonFiniteLoss(),
-                Recorder(self.progress, self.folder, self.run, self.constant, self.until, epoch_metrics),
+                Recorder(self.progress, self.folder, self.run, self.constant, self.until, each, epoch_metrics),
                 keras.callbacks.TensorBoard(self.folder / "tensorboard", write_graph=False),
             ],
         )

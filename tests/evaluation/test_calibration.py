@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.serving.conftest import make_servable
-from tfadgm.serving.calibration import best_temperature, calibrate, temper
+from tfadgm.evaluation.calibration import best_temperature, calibrate, temper
 
 
 def overconfident(temperature: float) -> tuple[np.ndarray, np.ndarray]:
