@@ -6,6 +6,7 @@
     step, serving, likelihood             what a training step, a served prediction, an estimate of log p(x) cost
     trust, compatibility                  how far served answers can be trusted, and by which releases of TensorFlow
     tuning                                what a search is worth
+    panel                                 the defaults on other people's data
     readme                                puts the tables into README.md and docs/
     train                                 `tfadgm train`, with the data of `experiments.sources` beside its own
 
@@ -25,7 +26,10 @@ from tfadgm.errors import InputError
 MODULES = {
     **dict.fromkeys(FLAGS, "errors"),
     **dict.fromkeys(("choices", "lengths"), "unseen"),
-    **{name: name for name in ("ablation", "step", "serving", "trust", "likelihood", "compatibility", "readme")},
+    **{
+        name: name
+        for name in ("ablation", "step", "serving", "trust", "likelihood", "compatibility", "panel", "readme")
+    },
     "tuning": "tuning.command",
 }
 
@@ -36,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(__doc__)
     elif name == "train":
         importlib.import_module("experiments.sources")
+        importlib.import_module("experiments.panel").declare_for(rest)
         importlib.import_module("tfadgm.cli").train(rest)
     elif name in MODULES:
         importlib.import_module(f"experiments.{MODULES[name]}").main(name, rest)

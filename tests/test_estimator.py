@@ -32,8 +32,8 @@ def blobs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def fitted():
     x, y, few = blobs()
-    options = {**SMALL, "hidden_units": [32], "learning_rate": 0.01}
-    return DGMClassifier(epochs=200, options=options).fit(x, few), x, y, few
+    options = {**SMALL, "hidden_units": [32], "learning_rate": 0.02, "total_count": 1}
+    return DGMClassifier(epochs=100, options=options).fit(x, few), x, y, few
 
 
 def test_labels_for_the_rows_that_had_none(fitted):
@@ -53,7 +53,7 @@ def test_it_pickles_and_clones(fitted):
     assert clone(classifier).get_params() == classifier.get_params()
 
 
-@pytest.mark.parametrize("marks", [np.nan, None])
+@pytest.mark.parametrize("marks", [np.nan, pytest.param(None, marks=pytest.mark.slow)])
 def test_text_labels_with_gaps(marks):
     x, y, few = blobs()
     names = np.array(["red", "green", "blue"], object)[y]

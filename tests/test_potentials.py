@@ -144,6 +144,7 @@ def test_the_lower_branch_of_u4_is_whole():
     np.testing.assert_allclose(below - below[0], [0, -0.5, -0.5], atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_fit_is_the_same_after_others():
     first, again = ([weight.numpy() for weight in model.weights] for model in fits("U1", 2, [3, 3], steps=100))
     other = [weight.numpy() for weight in next(fits("U1", 2, [4], steps=100)).weights]

@@ -85,6 +85,7 @@ def quick(monkeypatch) -> Iterator[None]:
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.mark.slow
 def test_the_moons_come_with_their_numbers(tmp_path, quick):
     numbers = fig1bd.reproduce(tmp_path, **{**TINY, "unlabeled_batch": 5000})
     assert {path.name for path in tmp_path.iterdir()} == files("fig1bd") | {"moons"}

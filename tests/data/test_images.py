@@ -56,6 +56,22 @@ def test_a_folder_of_mixed_images(folder):
     assert data.notes == ("7 images of 32x32, colour",)
 
 
+def test_a_list_of_images(folder):
+    rows = ["path,label", "ants/a.png,ant", "bees/d.bmp,bee", "unlabeled/e.png,", "ants/b.JPG,ant"]
+    (folder / "list.csv").write_text("\n".join(rows))
+    data = load_dataset(str(folder / "list.csv"), image_size=8)
+    assert (data.class_names, data.y.tolist()) == (("ant", "bee"), [0, 1, UNLABELED, 0])
+    assert data.x.shape == (4, 8, 8, 3)
+    assert data.ids.tolist() == ["ants/a.png", "bees/d.bmp", "unlabeled/e.png", "ants/b.JPG"]
+
+
+@pytest.mark.parametrize("path", ["../secret.png", "/etc/passwd", "ants/../../secret.png"])
+def test_a_list_does_not_lead_out(folder, path):
+    (folder / "list.csv").write_text(f"path,label\nants/a.png,ant\n{path},bee\n")
+    with pytest.raises(InputError, match="Expected paths of images within .* Received: "):
+        load_dataset(str(folder / "list.csv"))
+
+
 def test_small_images_of_one_size_keep_it(tmp_path):
     images = [picture(10, 12, 1) for _ in range(3)]
     write(tmp_path, {"a/0.png": images[0], "b/1.png": images[1], "unlabeled/2.png": images[2]})

@@ -24,6 +24,13 @@ def test_labels_are_spread_evenly(labels):
     assert counts.max() - counts.min() <= 1
 
 
+@pytest.mark.parametrize(("labels", "expected"), [(3, [1, 1, 1]), (10, [7, 2, 1]), (100, [80, 15, 5]), (4, [2, 1, 1])])
+def test_labels_in_proportion(labels, expected):
+    """One of each class, and the rest by the share of a class, the largest remainders first."""
+    chosen = choose_labels(of(np.repeat([0, 1, 2], [80, 15, 5])), labels, seed=0, proportional=True)
+    assert np.bincount(chosen.y[chosen.label_indices]).tolist() == expected
+
+
 def test_labels_that_were_not_chosen_are_gone():
     chosen = choose_labels(DATA, 6, seed=0)
     seen = chosen.y != UNLABELED

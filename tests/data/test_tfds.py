@@ -117,7 +117,7 @@ def test_levels_are_scaled_with_their_noise():
     np.testing.assert_allclose(rows.std(0), 1, rtol=0.03)
 
 
-@pytest.mark.parametrize("kind", ["VAE", "M2", pytest.param("SDGM", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["VAE", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("M2", "SDGM"))])
 def test_a_gaussian_cannot_run_to_infinity(kind):
     """Points that are all one, and a constant feature: the density stays under what its bounded variance allows."""
     x = np.repeat(np.array([[1.0, -2.0, 7.0]], np.float32), 64, 0)
@@ -151,3 +151,31 @@ def test_data_that_cannot_be_dequantised_are_refused(x, choices, message):
     data = Dataset(x, y, x, y, ("a", "b"), "bernoulli")
     with pytest.raises(InputError, match=message):
         resolve(Config.of(dequantize=True, **choices), data)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "likelihood"),
+    [("fashion_mnist", (28, 28, 1), "bernoulli"), ("cifar10", (32, 32, 3), "bernoulli"), ("iris", (4,), "gaussian")],
+)
+def test_other_sets_by_their_name(name, shape, likelihood):
+    """Images and features of TFDS's mock data."""
+    data = sources.load_dataset(f"tfds:{name}")
+    assert (data.x.shape, data.likelihood) == ((60, *shape), likelihood)
+    assert data.x.dtype == (np.uint8 if len(shape) == 3 else np.float32)
+    assert data.x_test.shape == data.x.shape
+    assert set(np.unique(data.y)) <= set(range(data.classes))
+    assert Config.for_dataset(f"tfds:{name}", labels=20).name == f"tfds-{name}-sdgm-20-0"
+
+
+def test_single_features_become_a_table():
+    data = sources.load_dataset("tfds:titanic")
+    assert data.likelihood == "mixed"
+    assert {"age", "fare", "sex"} & {column.name for column in data.schema.columns}
+    assert data.class_names == ("died", "survived")
+
+
+@pytest.mark.parametrize("name", ["no_such_set", "voc", "ted_hrlr_translate"])
+def test_sets_of_another_kind_are_one_line(name):
+    with pytest.raises(InputError, match="Expected .* Received") as error:
+        sources.load_dataset(f"tfds:{name}")
+    assert "\n" not in str(error.value)

@@ -44,7 +44,13 @@ def linear_gaussian(kind: str, layers: int = 1) -> models.DensityModel:
 
 @pytest.mark.parametrize(
     ("kind", "layers"),
-    [("VAE", 1), ("IWAE", 1), ("AVAE", 1), ("NFVAE", 1), ("LVAE", 1), ("VAE", 2), ("AVAE", 2), ("LVAE", 2)],
+    [
+        ("IWAE", 1),
+        ("NFVAE", 1),
+        ("AVAE", 2),
+        ("LVAE", 2),
+        *(pytest.param(*of, marks=pytest.mark.slow) for of in (("VAE", 1), ("AVAE", 1), ("LVAE", 1), ("VAE", 2))),
+    ],
 )
 def test_the_estimate_is_the_evidence(kind, layers):
     """Within 3 standard errors at 5000 samples, which p(a|x,z) and q do not change."""
@@ -89,7 +95,7 @@ def test_classes_are_summed_out(off):
         np.testing.assert_allclose(found["effective_samples"], SAMPLES, rtol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["ADGM", "SDGM"])
+@pytest.mark.parametrize("kind", [pytest.param("ADGM", marks=pytest.mark.slow), "SDGM"])
 def test_an_auxiliary_variable_is_summed_out_too(kind, x):
     """Two samplers of one p, the second after q has changed, agree."""
     model, found = randomise(make_model(kind)), []

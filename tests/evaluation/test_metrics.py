@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from tfadgm.evaluation.metrics import classification_report, confusion_matrix, expected_calibration_error
+from tfadgm.evaluation.metrics import (
+    balanced_error,
+    by_class,
+    classification_report,
+    confusion_matrix,
+    expected_calibration_error,
+)
 
 P = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
 Y = np.array([0, 1, 1, 1])
@@ -31,3 +37,16 @@ def test_no_points_give_no_scores():
 
 def test_confusion_counts_true_by_predicted():
     assert confusion_matrix(P, Y).tolist() == [[1, 0], [1, 2]]
+
+
+def test_scores_by_class():
+    """Class 1 of three is rare and missed; class 2 has no point."""
+    probabilities = np.eye(3)[[0, 0, 0, 1, 0, 0]]
+    y = np.array([0, 0, 0, 0, 0, 1])
+    assert balanced_error(probabilities, y) == 60.0  # 20 % and 100 %
+    assert by_class(probabilities, y) == [
+        {"points": 5, "recall": 80.0, "precision": 80.0},
+        {"points": 1, "recall": 0.0, "precision": 0.0},
+        {"points": 0, "recall": None, "precision": None},
+    ]
+    assert balanced_error(probabilities[:0], y[:0]) is None

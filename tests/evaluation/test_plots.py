@@ -19,7 +19,10 @@ SCORES = {"labeled_elbo": -9.0, "unlabeled_elbo": -8.0, "label_nll": 0.3, "test_
 HISTORY = [{"epoch": epoch, "test_error": 10 - epoch, **SCORES} for epoch in range(1, 4)]
 
 
-SHAPES = pytest.mark.parametrize("shape", [(2,), (7,), (4, 4), (4, 4, 1), (4, 4, 3), (2, 2, 2, 2)])
+SLOW_SHAPES = (4, 4), (4, 4, 1), (2, 2, 2, 2)
+SHAPES = pytest.mark.parametrize(
+    "shape", [(2,), (7,), (4, 4, 3), *(pytest.param(shape, marks=pytest.mark.slow) for shape in SLOW_SHAPES)]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +71,7 @@ def test_few_images_are_reconstructed(count):
         np.testing.assert_allclose(shown[20 * row + 10 + column], np.clip(mean, 0, 1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_hundred_classes_are_drawn(tmp_path):
     model = SDGM((4, 4), 100, hidden_units=(8,), latent_units=2, auxiliary_units=2)
     plots.draw_classifier(tmp_path, model, dataset((4, 4), 100), HISTORY)

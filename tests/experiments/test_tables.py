@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments import ablation, errors, readme, serving_tables, unseen
+from experiments import ablation, errors, panel, readme, serving_tables, unseen
 from experiments.results import RESULTS, load, summary, table, with_error
 from experiments.tuning import tables as tuning_tables
 from tfadgm.reproduce import table2
@@ -11,6 +11,7 @@ TABLES = {
     "ablation": lambda: ablation.tables(load("ablation")),
     "lengths": lambda: unseen.tables(load("lengths")),
     "mnist_100": lambda: errors.tables(load("mnist_100")),
+    "panel": lambda: panel.tables(load("panel")),
     "serving": lambda: serving_tables.tables(load("serving"), load("trust")),
     "table2": lambda: table2.tables(load("table2")),
     "tuning": lambda: tuning_tables.tables(load("tuning")),

@@ -112,6 +112,10 @@ LOG_WEIGHTS = {
     "LVAE": lvae_log_weight,
 }  # fmt: skip
 ALL = pytest.mark.parametrize("kind", LOG_WEIGHTS)
+QUICK = "VAE", "LVAE"  # whose slow tests are default ones
+SLOW_ALL = pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in LOG_WEIGHTS]
+)
 LAYERS = pytest.mark.parametrize(
     ("kind", "layers"), [(kind, layers) for kind in LOG_WEIGHTS for layers in (1, 2) if (kind, layers) != ("NFVAE", 2)]
 )
@@ -185,7 +189,7 @@ def test_a_useless_auxiliary_variable_leaves_the_vae(x):
     np.testing.assert_allclose(avae._weights(avae.scaling(x), Sampler((1, 2), 7)), expected, rtol=1e-4)
 
 
-@ALL
+@SLOW_ALL
 def test_fit_learns(kind, x):
     model = make(kind, warm_up=5, weight_prior=1e-3)
     model.compile(optimizer=keras.optimizers.Adam(1e-2))
@@ -239,7 +243,7 @@ def test_networks_of_the_auxiliary_variable_may_be_smaller(tmp_path, x):
     np.testing.assert_allclose(loaded.log_likelihood_bound(x), model.log_likelihood_bound(x), rtol=1e-5)
 
 
-@ALL
+@SLOW_ALL
 def test_files_load(tmp_path, kind, x):
     model = randomise(make(kind, stochastic_layers=1 if kind == "NFVAE" else 2))
     model.save(tmp_path / "model.keras")

@@ -30,7 +30,9 @@ def test_a_good_export_is_verified(exported):
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"), [("ADGM", {"feature_shape": (6,)}), ("M2", {"likelihood": "gaussian"})], ids=["ADGM", "M2"]
+    ("kind", "options"),
+    [("ADGM", {"feature_shape": (6,)}), pytest.param("M2", {"likelihood": "gaussian"}, marks=pytest.mark.slow)],
+    ids=["ADGM", "M2"],
 )
 def test_every_model_can_be_exported(tmp_path, in_process, kind, options):
     found = info_of(export(make_servable(kind, **options).model, tmp_path))["verified"]

@@ -22,6 +22,17 @@ SHOWN = 10  # unreadable files that are named
 BATCH = 256
 
 
+def listed_images(
+    folder: Path, paths: Sequence[str], labels: Sequence[str | None], size: int | None = None, strict: bool = False
+) -> Dataset:
+    """The images at `paths` within `folder`, with labels, None where there is none; arguments and errors as below."""
+    root = folder.resolve()
+    outside = next((path for path in paths if not (folder / path).resolve().is_relative_to(root)), None)
+    if outside is not None:
+        raise InputError(f"Expected paths of images within {folder}. Received: {line(outside)}")
+    return _dataset(folder, [folder / path for path in paths], labels, np.zeros(len(paths), bool), size, strict)
+
+
 def own_images(folder: Path, size: int | None = None, strict: bool = False) -> Dataset:
     """The images in `folder`, as bytes [N, height, width, channels].
 
@@ -36,6 +47,18 @@ def own_images(folder: Path, size: int | None = None, strict: bool = False) -> D
     files = list_images(folder)
     labels = [_label(folder, file) for file in files]
     tests = np.array([file.relative_to(folder).parts[0] == TEST_FOLDER for file in files])
+    return _dataset(folder, files, labels, tests, size, strict)
+
+
+def _dataset(
+    folder: Path,
+    files: Sequence[Path],
+    labels: Sequence[str | None],
+    tests: np.ndarray,
+    size: int | None,
+    strict: bool,
+) -> Dataset:
+    """The images of `files` with their labels; `tests` [N] tells which are for the report."""
     images, kept, skipped = read_images(files, _shape(files, size))
     if skipped and strict:
         raise InputError(f"Expected images that can be read. Received: {skipped[0]}")

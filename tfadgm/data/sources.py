@@ -52,8 +52,8 @@ def load_dataset(
     for flag, value, kinds in (
         ("target", target, ("table", "arrays")),
         ("columns", columns, ("table",)),
-        ("image-size", image_size, ("images",)),
-        ("strict", strict or None, ("images",)),
+        ("image-size", image_size, ("images", "table")),
+        ("strict", strict or None, ("images", "table")),
     ):
         if value is not None and kind not in kinds:
             raise InputError(f"Expected --{flag} with {' or '.join(kinds)} of your own. Received: {name}")
@@ -68,7 +68,7 @@ def load_dataset(
         return FORMATS[path.suffix.lower()](path, target)
     from tfadgm.data.table import own_table  # needs pandas
 
-    return own_table(path, target, columns)
+    return own_table(path, target, columns, image_size, strict)
 
 
 def kind_of(name: str) -> str:

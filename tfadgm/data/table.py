@@ -10,6 +10,7 @@ import numpy as np
 
 from tfadgm.data.classes import Classes
 from tfadgm.data.dataset import UNLABELED, Dataset
+from tfadgm.data.images import listed_images
 from tfadgm.errors import InputError, extra, line
 
 with extra("tables"):
@@ -17,6 +18,7 @@ with extra("tables"):
 
     from tfadgm.data.schema import GAPS, infer, parse_columns
 
+PATH, LABEL = "path", "label"  # the columns of a list of images
 DELIMITERS = ",;\t|"
 SAMPLE = 64 * 1024  # characters that tell the delimiter
 CHUNK = 20_000  # rows that are read at a time for predictions
@@ -24,13 +26,29 @@ USUAL = "target", "label", "class", "y"  # what a column of labels is often call
 ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 
-def own_table(path: Path, target: str | None = None, columns: str | None = None) -> Dataset:
+def own_table(
+    path: Path,
+    target: str | None = None,
+    columns: str | None = None,
+    image_size: int | None = None,
+    strict: bool = False,
+) -> Dataset:
     """The data set in the table `path`; `target` names the column of labels, empty where there is none.
+
+    A table of `path` and `label` alone lists images, see `tfadgm.data.images.own_images`.
 
     Raises:
         InputError: naming what was expected of the file, a column or a cell, and what was received.
     """
-    return from_frame(read_table(path), target, parse_columns(columns))
+    frame = read_table(path)
+    if set(frame.columns) == {PATH, LABEL} and target in (None, LABEL) and columns is None:
+        labels = Classes.of(frame[LABEL].to_numpy(object), f"column {LABEL!r}")
+        codes = labels.encode(frame[LABEL].to_numpy(object))
+        names = [None if code == UNLABELED else labels.names[code] for code in codes]
+        return listed_images(path.parent, [str(cell) for cell in frame[PATH]], names, image_size, strict)
+    if image_size is not None or strict:
+        raise InputError(f"Expected a table of {PATH} and {LABEL} with --image-size or --strict. Received: {path}")
+    return from_frame(frame, target, parse_columns(columns))
 
 
 def from_frame(frame: pd.DataFrame, target: str | None = None, columns: Mapping[str, str] | None = None) -> Dataset:

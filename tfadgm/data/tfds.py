@@ -78,12 +78,13 @@ def by_name(name: str, data_dir: str | None = None) -> Dataset:
         builder = tfds.builder(name, data_dir=data_dir)
         builder.download_and_prepare()
         info = builder.info
-        splits = [split for split in ("train", "test") if split in info.splits]
+        splits = [split for split in ("train", "test") if split in (info.splits or ("train", "test"))]
         parts = [list(tfds.as_numpy(builder.as_dataset(split=split, batch_size=BATCH))) for split in splits]
     except Exception as error:
         raise _absent(name, error) from error
     keys: Any = info.supervised_keys or ()
-    label = info.features.get(keys[1]) if len(keys) == 2 and isinstance(keys[1], str) else None
+    named = isinstance(info.features, tfds.features.FeaturesDict) and len(keys) == 2
+    label = info.features[keys[1]] if named and isinstance(keys[1], str) and keys[1] in info.features else None
     if "train" not in splits or not isinstance(label, tfds.features.ClassLabel):
         raise InputError(f"Expected a data set with a train split and one label an example. Received: {name}")
     (x, y), *tests = (_points(name, part, *keys) for part in parts)
@@ -95,9 +96,11 @@ def by_name(name: str, data_dir: str | None = None) -> Dataset:
     return data.replace(y=y, y_test=y_test[known], class_names=tuple(label.names), likelihood=likelihood_of(data.x))
 
 
-def _points(name: str, batches: list[dict[str, Any]], features: str, label: str) -> tuple[Any, np.ndarray]:
-    """Features, an array [N, ...] or one a key, and labels [N]."""
+def _points(name: str, batches: list[dict[str, Any]], features: Any, label: str) -> tuple[Any, np.ndarray]:
+    """Features, an array [N, ...] or one a key, and labels [N]; `features` names them, one or several."""
     y = np.concatenate([batch[label] for batch in batches]).astype(np.int64)
+    if isinstance(features, dict):
+        return {key: np.concatenate([batch[key] for batch in batches]) for key in features}, y
     first = batches[0][features]
     if isinstance(first, dict):
         return {key: np.concatenate([batch[features][key] for batch in batches]) for key in first}, y

@@ -1,0 +1,38 @@
+"""The scripts in examples/ run, on a part of their data and with small networks."""
+
+import pytest
+import tensorflow as tf
+
+from examples import images, table
+from tfadgm.training import trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
+TINY = {"hidden_units": (8,), "latent_units": 2, "auxiliary_units": 2, "xla": False}
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch):
+    monkeypatch.setattr(trainer, "epochs_at_once", lambda *_: 1)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_a_table(capsys):
+    assert 0 <= table.main(epochs=1, options=TINY) <= 100
+    assert "of 169 wines named rightly, from 9 labels" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_folder_of_images(capsys):
+    assert 0 <= images.main(points=300, epochs=1, **TINY) <= 100
+    told = capsys.readouterr().out
+    assert "100 images of 8x8, grey" in told
+    assert "of 200 new images named rightly" in told
+
+
+@pytest.mark.slow
+def test_what_they_are_worth():
+    tf.config.run_functions_eagerly(False)
+    assert table.main() > 80
+    assert images.main() > 60
