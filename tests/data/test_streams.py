@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfadgm.data.dataset import UNLABELED
@@ -60,3 +61,13 @@ def test_order_is_random_enough():
 def test_steps_per_epoch():
     assert steps_per_epoch(60_000, 100) == 600
     assert steps_per_epoch(7, 100) == 1
+
+
+def test_labels_of_no_class_are_refused():
+    """A one-hot label of no class is all zeros, which would train on nothing."""
+    x, y = np.zeros([9, 2]), np.repeat([0, 1, -1], 3)
+    options = {"labeled_batch": 4, "unlabeled_batch": 5, "seed": 0}
+    mixed_stream(x, y, classes=2, **options)
+    for wrong in (y + 1, np.where(y < 0, -2, y)):
+        with pytest.raises(ValueError, match="Expected labels from 0 to 1, or -1. Received"):
+            mixed_stream(x, wrong, classes=2, **options)

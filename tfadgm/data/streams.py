@@ -41,6 +41,7 @@ def mixed_stream(
     x: np.ndarray,
     y: np.ndarray,
     *,
+    classes: int | None = None,
     labeled_batch: int,
     unlabeled_batch: int,
     seed: int,
@@ -53,6 +54,7 @@ def mixed_stream(
     Args:
         x: [N, *features], all of which are unlabeled points.
         y: [N] int64, UNLABELED where there is no label.
+        classes: how many there are, if labels are to be checked.
         labeled_batch, unlabeled_batch: rows a step, at most as many as there are.
         seed: the order of both streams.
         first_step: the global step of the first batch.
@@ -65,18 +67,25 @@ def mixed_stream(
         (TensorShape([4]), TensorShape([5, 2]))
     """
     label_indices = np.flatnonzero(y != UNLABELED)
+    if classes is not None and len(label_indices) and not 0 <= y[label_indices].min() <= y.max() < classes:
+        raise ValueError(f"Expected labels from 0 to {classes - 1}, or {UNLABELED}. Received: {y.min()} to {y.max()}")
     points, labels = len(x), len(label_indices)
     labeled_batch, unlabeled_batch = min(labeled_batch, labels), min(unlabeled_batch, points)
-    x_all = tf.constant(x)
-    x_labeled, y_labeled = tf.constant(x[label_indices]), tf.constant(y[label_indices])
+    x_labeled, y_labeled = x[label_indices], y[label_indices]
 
     def batch(step: tf.Tensor) -> dict:
         unlabeled = batch_indices(step, points, unlabeled_batch, seed, stream=1)
-        found: dict = {"unlabeled": tf.gather(x_all, unlabeled)}
+        found: dict = {"unlabeled": _rows(x, unlabeled, unlabeled_batch)}
         if labels:
             labeled = batch_indices(step, labels, labeled_batch, seed, stream=0)
-            found["labeled"] = tf.gather(x_labeled, labeled), tf.gather(y_labeled, labeled)
+            found["labeled"] = _rows(x_labeled, labeled, labeled_batch), _rows(y_labeled, labeled, labeled_batch)
         return found
 
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
     return steps.map(batch).prefetch(2)
+
+
+def _rows(array: np.ndarray, index: tf.Tensor, count: int) -> tf.Tensor:
+    """The rows `index` [count] of an array that stays where it is: a tensor of it would be another copy, or two."""
+    rows = tf.numpy_function(array.__getitem__, [index], tf.as_dtype(array.dtype), stateful=False)
+    return tf.ensure_shape(rows, [count, *array.shape[1:]])

@@ -129,6 +129,8 @@ class Classifier(BaseModel):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         x, y = data[:2]
+        known = tf.reduce_all((y >= 0) & (y < self.classes))
+        tf.debugging.Assert(known, [f"Expected labels from 0 to {self.classes - 1}. Received:", y])
         probabilities = self(x)
         likelihood = tf.reduce_sum(tf.one_hot(y, self.classes) * probabilities, -1)
         wrong = tf.not_equal(tf.argmax(probabilities, -1), tf.cast(y, tf.int64))

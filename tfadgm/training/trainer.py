@@ -81,6 +81,7 @@ class Training:
         stream = mixed_stream(
             dataset.x,
             dataset.y,
+            classes=dataset.classes or None,
             labeled_batch=config.labeled_batch,
             unlabeled_batch=config.unlabeled_batch,
             seed=config.seed,
