@@ -86,6 +86,13 @@ def test_bad_tables_are_one_line(tmp_path, content, message):
     assert "\n" not in str(error.value)
 
 
+def test_signs_are_classes_and_categories(tmp_path):
+    """`-` is a gap among numbers only."""
+    data = load(tmp_path, "a,b,c\n+,1,+\n-,2,-\n+,-,-\n", target="c")
+    assert (data.class_names, data.y.tolist()) == (("+", "-"), [0, 1, 1])
+    np.testing.assert_array_equal(data.x, [[0, 1], [1, 2], [0, np.nan]])
+
+
 def test_an_absent_table_is_named(tmp_path):
     with pytest.raises(InputError, match="Expected an existing table"):
         load_dataset(str(tmp_path / "mine.csv"), target="ill")
@@ -108,7 +115,8 @@ def test_parquet_and_frames_are_the_same_table(tmp_path):
     ("cells", "kind"),
     [
         ([f"{value:.3f}" for value in np.random.default_rng(0).normal(size=100)], "numeric"),
-        (["1", "2", "3", "?"] * 30, "numeric"),
+        (["1", "2", "3", "?", "-"] * 30, "numeric"),
+        (["+", "-"] * 20, "binary"),
         (["1,5", "2,5", "3,25"] * 10, "numeric"),
         (["0", "1"] * 50, "binary"),
         (["3", "4"] * 5, "numeric"),

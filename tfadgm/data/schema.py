@@ -30,7 +30,8 @@ STRAY = 3
 DATE = re.compile(r"\d{4}-\d\d-\d\d.*|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}.*")
 IDENTIFIER = re.compile(r"(.*[\W_])?(id|uuid|guid|index|row|unnamed: 0)", re.IGNORECASE)
 COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")  # a decimal comma
-GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat", "-", "?")  # a missing cell, in lower case
+GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # a missing cell, in lower case
+NO_NUMBERS = ("-", "?")  # a missing cell among numbers; among words they may be categories
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,6 +239,9 @@ def parse_columns(text: str | None) -> dict[str, str]:
 
 def _are_numbers(known: Sequence[str]) -> bool:
     """Whether cells are numbers, but for a few words that stand for a gap."""
+    known = [cell for cell in known if cell not in NO_NUMBERS]
+    if not known:
+        return False
     found = np.isfinite(numbers(pd.Series(known, dtype=object)))
     stray = {cell for cell, number in zip(known, found, strict=True) if not number}
     return found.mean() >= NUMBERS and len(stray) <= STRAY

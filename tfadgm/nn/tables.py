@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tfadgm.nn.preprocessing import draw_in, drawn_out, standardization
 
-GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat", "-", "?")
+GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # as in `tfadgm.data.schema`
 OTHER = "(other)"
 DAYS = 719_468  # from 0000-03-01 to 1970-01-01
 
