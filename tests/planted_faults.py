@@ -71,8 +71,8 @@ FAULTS = [
         "labels of other points",
         ("tfadgm/data/streams.py", "tf.gather(y_labeled, labeled)", "tf.gather(y_labeled, labeled[::-1])",
          "tests/data"),
-        ("tfadgm/data/streams.py", "tf.gather(y_labeled, labeled)", "tf.gather(y_labeled, labeled[::-1])",
-         "tests/data"),
+        ("tfadgm/data/streams.py", "_rows(y_labeled, labeled, labeled_batch)",
+         "_rows(y_labeled, labeled[::-1], labeled_batch)", "tests/data/test_streams.py"),
     ),
     Fault(
         "every pass in the same order",
@@ -83,8 +83,8 @@ FAULTS = [
         "class names in another order than their labels",
         ("tfadgm/data/npz.py", "return order[np.searchsorted(values, y, sorter=order)]",
          "return np.searchsorted(values, y, sorter=order)", "tests/data"),
-        ("tfadgm/data/arrays.py", "return order[np.searchsorted(values, y, sorter=order)]",
-         "return np.searchsorted(values, y, sorter=order)", "tests/data"),
+        ("tfadgm/data/classes.py", "self.codes[value] for value in values]",
+         "-1 - self.codes[value] + len(self.codes) for value in values]", "tests/data/test_classes.py"),
     ),
     Fault(
         "the labeled stream enters the running averages",
@@ -97,8 +97,8 @@ FAULTS = [
         "variance in place of a standard deviation",
         ("tfadgm/networks.py", "scale = np.sqrt(variance + dequantize / 12)", "scale = variance + dequantize / 12",
          "tests/test_networks.py"),
-        ("tfadgm/nn/preprocessing.py", "scale = np.sqrt(variance + dequantize / 12)",
-         "scale = variance + dequantize / 12", "tests/nn"),
+        ("tfadgm/nn/preprocessing.py", "deviation = np.sqrt(variance + dequantize / 12)",
+         "deviation = variance + dequantize / 12", "tests/nn/test_preprocessing.py"),
     ),
     Fault(
         "levels spread to one side",
@@ -215,6 +215,41 @@ FAULTS = [
         "bad input ends with status 1",
         ("tfadgm/cli.py", "return 2 if isinstance", "return 1 if isinstance", "tests/test_train_script.py"),
         ("tfadgm/cli.py", "return 2 if isinstance", "return 1 if isinstance", "tests/test_train_script.py"),
+    ),
+    Fault(
+        "a missing cell counts in the likelihood",
+        None,
+        ("tfadgm/nn/conditionals.py", "(1 - missing_numbers) * self.gaussian", "self.gaussian",
+         "tests/nn/test_tables.py"),
+    ),
+    Fault(
+        "one glitch decides the scale of its column",
+        None,
+        ("tfadgm/nn/preprocessing.py", "rest = values[np.abs(values - mean) <= REACH * deviation]", "rest = values",
+         "tests/nn/test_preprocessing.py"),
+    ),
+    Fault(
+        "features of another shape are taken",
+        None,
+        ("tfadgm/nn/preprocessing.py", "if not x.shape[1:].is_compatible_with(self.feature_shape):", "if False:",
+         "tests/nn/test_preprocessing.py"),
+    ),
+    Fault(
+        "p(y) left out of the bound",
+        None,
+        ("tfadgm/models/classifier.py", "tf.reduce_sum(y * tf.math.log(shares), -1)", "0.0",
+         "tests/models/test_class_prior.py"),
+    ),
+    Fault(
+        "labels out for the rows that had one",
+        None,
+        ("tfadgm/evaluation/predictions.py", "np.flatnonzero(dataset.y == UNLABELED)",
+         "np.flatnonzero(dataset.y != UNLABELED)", "tests/test_predict.py"),
+    ),
+    Fault(
+        "a list of images leads out of its folder",
+        None,
+        ("tfadgm/data/images.py", "if outside is not None:", "if False:", "tests/data/test_images.py"),
     ),
 ]  # fmt: skip
 

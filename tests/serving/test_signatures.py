@@ -62,6 +62,20 @@ def test_a_full_byte_is_the_largest_intensity(images, largest):
         np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-6)
 
 
+def test_bytes_stand_for_what_they_did_in_training(images):
+    """A model of images in [-1, 1] answers a PNG as it does its features; of any other range it takes no bytes."""
+    servable = Servable(new_model(likelihood="gaussian"), NAMES)
+    signed = images / np.float32(127.5) - 1
+    servable.model.adapt(
+        np.concatenate([signed, np.full([1, 2, 3], -1, np.float32), np.full([1, 2, 3], 1, np.float32)])
+    )
+    expected = ask(servable, "serving_default", signed)["probabilities"]
+    for name, array in [("predict_images", images), ("predict_bytes", strings(map(png, images)))]:
+        np.testing.assert_allclose(ask(servable, name, array)["probabilities"], expected, atol=1e-6)
+    servable.model.adapt(3 * signed)
+    assert not {"predict_images", "predict_bytes"} & signatures_of(servable.info).keys()
+
+
 def test_three_channels_are_read_from_png():
     model = make_servable(feature_shape=(4, 5, 3))
     images = np.random.default_rng(0).integers(0, 256, [3, 4, 5, 3]).astype(np.uint8)
