@@ -58,7 +58,8 @@ def export_seconds(run_dir: Path) -> list[float]:
 
 def speed(run_dir: Path) -> list[dict[str, Any]]:
     """Milliseconds a call by size of batch, of every model."""
-    from tfadgm.serving.signatures import Servable
+    from tfadgm.serving.servable import Servable
+    from tfadgm.serving.signatures import write
 
     model: Any = Run(run_dir).load_model()
     servable = Servable(model, tuple(map(str, range(model.classes))), 1.5)
@@ -68,7 +69,7 @@ def speed(run_dir: Path) -> list[dict[str, Any]]:
         runs: dict[str, Ask] = {"plain": _session(export_plain(model, folder / "plain"))}
         for samples in SAMPLES:
             model.prediction_samples = samples
-            servable.write(folder / str(samples))
+            write(servable, folder / str(samples))
             runs[f"S = {samples}"] = _session(folder / str(samples))
         model.prediction_samples = 16
         runs["Keras predict, S = 16"] = lambda x: model.predict(x, batch_size=len(x), verbose=0)

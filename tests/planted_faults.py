@@ -203,7 +203,7 @@ FAULTS = [
         "a served probability heated where it should be cooled",
         ("tfadgm/serving/signatures.py", "1e-30)) / self.temperature", "1e-30)) * self.temperature",
          "tests/serving/test_signatures.py"),
-        ("tfadgm/serving/signatures.py", "1e-30)) / self.temperature", "1e-30)) * self.temperature",
+        ("tfadgm/serving/servable.py", "1e-30)) / self.temperature", "1e-30)) * self.temperature",
          "tests/serving/test_signatures.py"),
     ),
     Fault(

@@ -16,8 +16,9 @@ from tests.conftest import make_model, randomise
 from tfadgm import serving
 from tfadgm.errors import VerificationError
 from tfadgm.models import Classifier
-from tfadgm.serving import runners, verification
-from tfadgm.serving.signatures import SIGNATURES, Servable
+from tfadgm.serving import archive, runners, verification
+from tfadgm.serving.servable import Servable
+from tfadgm.serving.signatures import SIGNATURES
 
 NAMES = ("ape", "bee", "cat")
 
@@ -92,7 +93,7 @@ def unverified(monkeypatch, exported):
     monkeypatch.setattr(verification, "verify", lambda path, servable=None: told)
     extra = shutil.ignore_patterns("assets.extra")
     monkeypatch.setattr(
-        Servable, "write", lambda self, path: shutil.copytree(exported, path, ignore=extra, dirs_exist_ok=True)
+        archive, "write", lambda servable, path: shutil.copytree(exported, path, ignore=extra, dirs_exist_ok=True)
     )
 
 

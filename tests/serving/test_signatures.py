@@ -7,13 +7,15 @@ import tensorflow as tf
 from tests.conftest import CLASSES, make_model
 from tests.serving.conftest import NAMES, make_servable, new_model
 from tfadgm.errors import InputError
-from tfadgm.serving.signatures import SIGNATURES, Servable, serialized_example, shapes, signatures_of, strings
+from tfadgm.serving import signatures
+from tfadgm.serving.servable import Servable
+from tfadgm.serving.signatures import SIGNATURES, serialized_example, shapes, signatures_of, strings
 
 MODELS = pytest.mark.parametrize("kind", ["ADGM", "SDGM", "M2"])
 
 
 def ask(servable: Servable, name: str, *arrays) -> dict[str, np.ndarray]:
-    return servable.ask(name, dict(zip(SIGNATURES[name].inputs, arrays, strict=True)))
+    return signatures.ask(servable, name, dict(zip(SIGNATURES[name].inputs, arrays, strict=True)))
 
 
 def png(image: np.ndarray) -> bytes:

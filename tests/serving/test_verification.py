@@ -11,8 +11,9 @@ import tensorflow as tf
 from tests.serving.conftest import NAMES, info_of, make_plain, make_servable
 from tfadgm import serving
 from tfadgm.errors import VerificationError
-from tfadgm.serving import contract, runners, verification, warmup
-from tfadgm.serving.signatures import SIGNATURES, Servable, Signature
+from tfadgm.serving import archive, contract, runners, verification, warmup
+from tfadgm.serving.servable import Servable
+from tfadgm.serving.signatures import SIGNATURES, Signature
 
 
 def export(model, output: Path) -> Path:
@@ -143,7 +144,7 @@ def test_a_model_that_does_not_load_is_found_and_nothing_is_left(tmp_path, monke
         tf.saved_model.save(self.model, str(path), signatures=tf.function(self.predict, input_signature=[x]))
 
     keep("serving_default")
-    monkeypatch.setattr(Servable, "write", saved_by_tensorflow)
+    monkeypatch.setattr(archive, "write", saved_by_tensorflow)
     with pytest.raises(VerificationError, match=r"Expected the model to load and run.* Received: .*[Cc]ould not find"):
         export(make_servable().model, tmp_path)
     assert list(tmp_path.iterdir()) == []

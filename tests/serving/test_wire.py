@@ -35,7 +35,8 @@ from tests.serving.conftest import NAMES, make_plain
 from tests.serving.double import Double
 from tests.serving.test_signatures import ask, png
 from tfadgm.serving import configs
-from tfadgm.serving.signatures import Servable, serialized_example, strings
+from tfadgm.serving.servable import Servable
+from tfadgm.serving.signatures import serialized_example, strings
 
 BINARY = os.environ.get("TENSORFLOW_MODEL_SERVER")
 SECONDS = 120

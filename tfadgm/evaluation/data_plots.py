@@ -96,8 +96,8 @@ def _scaled(dataset: Dataset) -> tuple[np.ndarray, list[str]]:
     else:
         layer = TableEncoding(dataset.schema.to_json())
         names = [dataset.schema.columns[place].name for place in (*layer.numeric, *layer.binary)]
-        for place, size in zip(layer.categorical, layer.sizes, strict=True):
-            names += [dataset.schema.columns[place].name] * size
+        for column in (dataset.schema.columns[place] for place in layer.categorical):
+            names += [f"{column.name}: {value}" for value in (*column.values, *["others"] * column.other)]
     layer.build()
     layer.adapt(dataset.x, dataset.likelihood)
     rows = layer(dataset.x).numpy()

@@ -27,7 +27,8 @@ from tfadgm.evaluation.calibration import calibrate
 from tfadgm.files import sync, write_json, writing
 from tfadgm.models import Classifier, DeepGenerativeClassifier
 from tfadgm.serving import configs, contract, verification, warmup
-from tfadgm.serving.signatures import Servable
+from tfadgm.serving.servable import Servable
+from tfadgm.serving.signatures import write
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -100,7 +101,7 @@ def _fill(path: Path, servable: Servable, name: str, info: dict[str, Any]) -> No
     requests = warmup.example_requests(servable, max(warmup.BATCH_SIZES))
     with writing(path):
         try:
-            servable.write(path)
+            write(servable, path)
             warmup.write(path / verification.INFO.parent / warmup.FILE, name, requests)
         except tf.errors.OpError as error:  # TensorFlow's writers on a full disk
             raise OSError(line(error)) from error

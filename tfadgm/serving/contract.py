@@ -14,7 +14,8 @@ from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tfadgm.errors import VerificationError
-from tfadgm.serving.signatures import Info, shapes, signatures_of
+from tfadgm.serving.servable import Info
+from tfadgm.serving.signatures import shapes, signatures_of
 
 PYTHON = re.compile(r".*PyFunc.*|NumpyFunction")
 RANDOM = re.compile(r"Random(?!Dataset).*|TruncatedNormal|Multinomial|ParameterizedTruncatedNormal|Stateful(Uniform|"

@@ -23,7 +23,8 @@ from tfadgm.errors import VerificationError, line
 from tfadgm.serving import contract, runners, warmup
 from tfadgm.serving.contract import expect
 from tfadgm.serving.runners import Arrays
-from tfadgm.serving.signatures import SIGNATURES, Servable
+from tfadgm.serving.servable import Servable
+from tfadgm.serving.signatures import SIGNATURES, ask
 
 INFO = Path("assets.extra") / "model_info.json"
 # Of the largest magnitude of an output, at least 1. Sums of float32 in another order differ by up to about 1e-6; the
@@ -154,7 +155,7 @@ def compare(calls: list[Call], answers: list[list[Arrays]], servable: Servable |
     every process from the first.
     """
     first = {call.signature: call.arrays for call in reversed(calls) if call.rows is not None}
-    keras = {name: servable.ask(name, arrays) for name, arrays in first.items()} if servable else {}
+    keras = {name: ask(servable, name, arrays) for name, arrays in first.items()} if servable else {}
     largest = {"batch": 0.0, "processes": 0.0} | ({"keras": 0.0} if servable else {})
     for number, found in enumerate(answers):
         batch: dict[str, Arrays] = {}

@@ -11,7 +11,8 @@ import tensorflow as tf
 from tfadgm.errors import extra
 from tfadgm.models import Classifier, DeepGenerativeClassifier
 from tfadgm.serving.runners import Arrays
-from tfadgm.serving.signatures import SIGNATURES, Servable, signatures_of, strings, takes_bytes
+from tfadgm.serving.servable import Servable
+from tfadgm.serving.signatures import SIGNATURES, signatures_of, strings, takes_bytes
 
 with extra("serve"):
     from tensorflow_serving.apis import prediction_log_pb2
