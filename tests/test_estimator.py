@@ -1,8 +1,10 @@
 import pickle
+import unittest
 
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -12,11 +14,13 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from tfadgm import DGMClassifier
 from tfadgm.errors import InputError
+from tfadgm.training import trainer
 
 SMALL = {"hidden_units": [8], "latent_units": 2, "auxiliary_units": 2, "xla": False}
 # Checks of scikit-learn that do not hold, each with the reason.
 EXPECTED = {
     "check_classifiers_classes": "-1 stands for no label, as in sklearn.semi_supervised, and is no class",
+    "check_methods_sample_order_invariance": "float32 sums in another order differ in the seventh digit",
     "check_classifiers_train": "asks for an accuracy that two epochs of a tiny network do not reach",
 }
 
@@ -102,12 +106,19 @@ def test_bad_parameters_are_named(options, message):
 
 
 @pytest.mark.slow
-def test_scikit_learns_own_checks():
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_own_checks(monkeypatch):
+    """All but those in EXPECTED; eagerly, because each of the many small fits would be traced anew."""
     failed = {}
+    monkeypatch.setattr(trainer, "epochs_at_once", lambda *_: 1)
+    tf.config.run_functions_eagerly(True)
     for estimator, check in estimator_checks_generator(DGMClassifier(epochs=2, options=SMALL)):
         name = check.func.__name__
         try:
             check(estimator)
+        except unittest.SkipTest:
+            continue
         except Exception as error:
             failed[name] = f"{type(error).__name__}: {str(error)[:300]}"
+    tf.config.run_functions_eagerly(False)
     assert failed.keys() == EXPECTED.keys(), failed

@@ -97,7 +97,8 @@ class DGMClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row, [N]."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(1)]
 
     def transform(self, X: Any) -> np.ndarray:
         """Where a row lies for the model: the mean of q(a|x) [N, A], of M2 that of q(z|x,y) for its class [N, Z]."""
@@ -111,6 +112,11 @@ class DGMClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 parts.append(np.asarray(model.infer_style(model.scaling(rows), model(rows))))
         return np.concatenate(parts)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # float32, whatever comes in
+        return tags
+
     def _dataset(self, X: Any, y: Any) -> Dataset:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
@@ -118,7 +124,7 @@ class DGMClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if hasattr(X, "iloc"):
             dataset = self._frame_dataset(X, labels)
         else:
-            X = validate_data(self, X, **POINTS)
+            X = validate_data(self, X, ensure_min_samples=2, **POINTS)
             labels = column_or_1d(labels, warn=True)
             check_consistent_length(X, labels)
             check_classification_targets(labels[_has_label(labels)])
