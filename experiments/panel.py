@@ -146,7 +146,9 @@ def tables(result: dict[str, Any]) -> str:
         if len(runs) > 1:
             cells[0] += f" ± {np.std([run['test_error'] for run in runs], ddof=1) / len(runs) ** 0.5:.1f}"
         costs = "balanced_error", "whole_process_seconds", "peak_memory_mib"
-        balanced, seconds, memory = (np.mean([run[key] or np.nan for run in runs]) for key in costs)
+        balanced, seconds, memory = (
+            np.mean([np.nan if run[key] is None else run[key] for run in runs]) for key in costs
+        )
         told = f"{balanced:.1f}", f"{seconds:.0f}", f"{memory:.0f}", f"`{runs[0]['commit'][:8]}`"
         lines.append((name, runs[0]["points"], runs[0]["labels"], *cells, *told))
     head = "| set | rows | labels | " + " | ".join(SCORES.values()) + " | balanced | seconds | peak MiB | commit |"

@@ -76,6 +76,12 @@ def test_what_is_rare_is_no_glitch():
     assert scaled(x)[0, 0] > 1
 
 
+def test_a_rest_that_is_next_to_nothing_is_constant():
+    """Its deviation underflows."""
+    x = np.array([[0.0], [0.0], [1.7e-243], [1.0]])
+    assert np.isfinite(scaled(x)).all()
+
+
 def test_far_values_are_drawn_in_and_back():
     z = np.concatenate([np.linspace(-REACH, REACH, 41), [50.0, -1e4]]).astype(np.float32)
     drawn = draw_in(z).numpy()

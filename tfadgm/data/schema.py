@@ -27,6 +27,7 @@ DISTINCT = 0.9  # share of distinct words from which a column names its rows
 WORDS = 3.0  # mean number of words from which such a column is text
 NUMBERS = 0.95  # share of numbers from which a column is numeric; what is left are STRAY words for a gap
 STRAY = 3
+LARGEST = 1e38  # what float32 can hold
 DATE = re.compile(r"\d{4}-\d\d-\d\d.*|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}.*")
 IDENTIFIER = re.compile(r"(.*[\W_])?(id|uuid|guid|index|row|unnamed: 0)", re.IGNORECASE)
 COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")  # a decimal comma
@@ -204,7 +205,7 @@ def words(cells: pd.Series) -> list[str | None]:
 
 
 def numbers(cells: pd.Series) -> np.ndarray:
-    """Cells as float64, NaN where one is none or not finite. A comma may stand for the decimal point."""
+    """Cells as float64, NaN where one is none or not below LARGEST. A comma may stand for the decimal point."""
     if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_numeric_dtype(cells):
         found = cells.to_numpy(np.float64, na_value=np.nan)
     else:
@@ -212,7 +213,7 @@ def numbers(cells: pd.Series) -> np.ndarray:
             None if cell is None else cell.replace(",", ".") if COMMA.fullmatch(cell) else cell for cell in words(cells)
         ]
         found = pd.to_numeric(pd.Series(text, dtype=object), errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    return np.where(np.isfinite(found), found, np.nan)
+    return np.where(np.abs(found) < LARGEST, found, np.nan)
 
 
 def seconds(cells: pd.Series) -> np.ndarray:

@@ -142,6 +142,8 @@ def trimmed_moments(values: np.ndarray) -> tuple[float, float]:
     count = 0
     while len(rest) != count:
         count, mean, deviation = len(rest), rest.mean(), rest.std()
+        if deviation < SMALLEST:
+            return float(values.mean()), float(values.std())
         rest = values[np.abs(values - mean) <= REACH * deviation]
     return float(rest.mean()), float(rest.std())
 

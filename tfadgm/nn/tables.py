@@ -22,6 +22,7 @@ from tfadgm.nn.preprocessing import draw_in, drawn_out, standardization
 
 GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # as in `tfadgm.data.schema`
 OTHER = "(other)"
+LARGEST = 1e38  # as in `tfadgm.data.schema`
 DAYS = 719_468  # from 0000-03-01 to 1970-01-01
 
 
@@ -129,7 +130,7 @@ class TableEncoding(keras.layers.Layer):
         if not _is_text(column):
             found = tf.reshape(tf.cast(cells, tf.float64), [-1])
             if kind == "numeric":
-                return tf.where(tf.math.is_finite(found), found, tf.constant(math.nan, tf.float64))
+                return tf.where(tf.abs(found) < LARGEST, found, tf.constant(math.nan, tf.float64))
             low, high = (tf.constant(float(value), tf.float64) for value in values)
             nan = tf.constant(math.nan, tf.float64)
             return tf.where(found == high, tf.ones_like(found), tf.where(found == low, tf.zeros_like(found), nan))
