@@ -269,14 +269,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sections = look(config, dataset)
     print(as_text(sections))
     if page:
-        write_text(page, as_page(config.dataset, sections, _pictures(dataset)))
+        from tfadgm.evaluation.data_plots import data_pictures  # needs Matplotlib
+
+        write_text(page, as_page(config.dataset, sections, data_pictures(dataset)))
         print(f"\n{page}")
-
-
-def _pictures(dataset: Dataset) -> list[tuple[str, str]]:
-    from tfadgm.evaluation.data_plots import data_pictures
-
-    return data_pictures(dataset)
 
 
 if __name__ == "__main__":

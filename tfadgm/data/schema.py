@@ -15,23 +15,21 @@ import numpy as np
 import pandas as pd
 
 from tfadgm.errors import InputError, line
+from tfadgm.nn.tables import GAPS, LARGEST
 
 KINDS = "numeric", "binary", "categorical", "date"
 DROPPED = "identifier", "text", "constant", "empty", "drop"
-MOST_CATEGORIES = 50  # of a column; rarer ones are one category, OTHER
+MOST_CATEGORIES = 50  # of a column; rarer ones are one category
 RAREST = 3  # rows of a category that stands for itself in a table of RARE_ROWS or more
 RARE_ROWS = 200
-OTHER = "(other)"
 FEW_ROWS = 20  # below which distinct values say nothing
 DISTINCT = 0.9  # share of distinct words from which a column names its rows
 WORDS = 3.0  # mean number of words from which such a column is text
 NUMBERS = 0.95  # share of numbers from which a column is numeric; what is left are STRAY words for a gap
 STRAY = 3
-LARGEST = 1e38  # what float32 can hold
 DATE = re.compile(r"\d{4}-\d\d-\d\d.*|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}.*")
 IDENTIFIER = re.compile(r"(.*[\W_])?(id|uuid|guid|index|row|unnamed: 0)", re.IGNORECASE)
 COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")  # a decimal comma
-GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # a missing cell, in lower case
 NO_NUMBERS = ("-", "?")  # a missing cell among numbers; among words they may be categories
 
 

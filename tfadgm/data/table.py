@@ -16,7 +16,7 @@ from tfadgm.errors import InputError, extra, line
 with extra("tables"):
     import pandas as pd
 
-    from tfadgm.data.schema import GAPS, infer, parse_columns
+    from tfadgm.data.schema import infer, parse_columns
 
 PATH, LABEL = "path", "label"  # the columns of a list of images
 DELIMITERS = ",;\t|"
@@ -141,7 +141,7 @@ def _text(path: Path) -> Iterator[pd.DataFrame]:
                     f"Expected {len(head)} cells in each row of {path}, as in its head. Received: {len(row)} in line "
                     f"{reader.line_num}"
                 )
-            rows.append([None if cell.strip().lower() in GAPS else cell for cell in row])
+            rows.append([cell or None for cell in row])
             if len(rows) == CHUNK:
                 yield pd.DataFrame(rows, columns=head, dtype=object)
                 rows, count = [], count + 1

@@ -20,9 +20,9 @@ import tensorflow as tf
 
 from tfadgm.nn.preprocessing import draw_in, drawn_out, standardization
 
-GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # as in `tfadgm.data.schema`
+GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # a missing cell, in lower case
 OTHER = "(other)"
-LARGEST = 1e38  # as in `tfadgm.data.schema`
+LARGEST = 1e38  # what float32 can hold; a larger number is missing
 DAYS = 719_468  # from 0000-03-01 to 1970-01-01
 
 
