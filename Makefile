@@ -4,8 +4,8 @@ VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(VENV)/bin
 ARGS ?=
-# A test process for each core; a file stays on one of them, so that its fixtures are made once.
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+# A test process for each core.
+PYTEST := $(BIN)/python -m pytest -n auto
 
 .PHONY: help train reproduce-mnist test test-all faults golden format lint type docs clean
 

@@ -6,11 +6,15 @@ import os
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:  # a test process for each core
+    for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from xdist.scheduler import LoadScopeScheduling
 
 import tfadgm
 from tfadgm.models import DeepGenerativeClassifier
@@ -19,6 +23,21 @@ SLOWEST = 10.0  # seconds that a test may take unless it is marked slow
 FEATURES, CLASSES = 6, 3
 KINDS = "ADGM", "SDGM", "M2"
 ALL = pytest.mark.parametrize("kind", KINDS)
+SLOW_ALL = pytest.mark.parametrize(
+    "kind", ["SDGM", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ADGM", "M2"))]
+)
+
+
+class ByFixtures(LoadScopeScheduling):
+    """The tests of a file stay on one process, and those of serving too: what they share is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::")[0]
+        return "serving" if path.startswith("tests/serving/") else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> LoadScopeScheduling:
+    return ByFixtures(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,6 +17,7 @@ from tfadgm.errors import InputError
 from tfadgm.training import trainer
 
 SMALL = {"hidden_units": [8], "latent_units": 2, "auxiliary_units": 2, "xla": False}
+M2 = {name: SMALL[name] for name in SMALL if name != "auxiliary_units"}
 # Checks of scikit-learn that do not hold, each with the reason.
 EXPECTED = {
     "check_classifiers_classes": "-1 stands for no label, as in sklearn.semi_supervised, and is no class",
@@ -36,8 +37,8 @@ def blobs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def fitted():
     x, y, few = blobs()
-    options = {**SMALL, "hidden_units": [32], "learning_rate": 0.02, "total_count": 1}
-    return DGMClassifier(epochs=100, options=options).fit(x, few), x, y, few
+    options = {**M2, "hidden_units": [32], "learning_rate": 0.02, "total_count": 1}
+    return DGMClassifier(model="m2", epochs=100, options=options).fit(x, few), x, y, few
 
 
 def test_labels_for_the_rows_that_had_none(fitted):
@@ -62,7 +63,7 @@ def test_text_labels_with_gaps(marks):
     x, y, few = blobs()
     names = np.array(["red", "green", "blue"], object)[y]
     names[few < 0] = marks
-    classifier = DGMClassifier(epochs=1, options=SMALL).fit(x, names)
+    classifier = DGMClassifier(model="m2", epochs=1, options=M2).fit(x, names)
     assert classifier.classes_.tolist() == ["blue", "green", "red"]
     assert set(classifier.predict(x)) <= {"blue", "green", "red"}
 
@@ -71,7 +72,7 @@ def test_a_frame_of_mixed_columns():
     x, _, few = blobs()
     frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "side": np.where(x[:, 0] > 0, "right", "left")})
     frame.loc[::7, "a"] = np.nan
-    classifier = DGMClassifier(model="m2", epochs=1, options={k: SMALL[k] for k in SMALL if k != "auxiliary_units"})
+    classifier = DGMClassifier(model="m2", epochs=1, options=M2)
     classifier.fit(frame, few)
     assert classifier.feature_names_in_.tolist() == ["a", "b", "side"]
     assert classifier.predict(frame).shape == (120,)

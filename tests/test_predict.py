@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.serving.conftest import run_here
 from tfadgm import cli
 from tfadgm.config import Config
 from tfadgm.errors import InputError
@@ -11,8 +12,8 @@ from tfadgm.evaluation.predictions import HEAD
 from tfadgm.pipeline import run
 from tfadgm.predict import main, predict
 from tfadgm.run import Run
+from tfadgm.serving import verification
 from tfadgm.serving.commands import export_run
-from tfadgm.serving.verification import INFO
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 TINY = {"hidden_units": (8,), "latent_units": 2, "auxiliary_units": 2, "xla": False, "epochs": 2}
@@ -93,7 +94,10 @@ def test_new_rows_get_what_training_gave_them(kind, request, tmp_path):
 def version(table, tmp_path_factory):
     """The run of a table, exported and so verified."""
     tf.config.run_functions_eagerly(False)
-    yield export_run(table[0] / "run", tmp_path_factory.mktemp("models"), "mine", None, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "_run_side_by_side", run_here)
+        path = export_run(table[0] / "run", tmp_path_factory.mktemp("models"), "mine", None, None)
+    yield path
     tf.config.run_functions_eagerly(True)
 
 
@@ -113,7 +117,7 @@ def test_the_export_answers_the_same(table, version, tmp_path):
     ):
         assert row["label"] == label.decode()
         assert abs(float(row["probability"]) - shares.max()) < 1e-5
-    assert (version / INFO).exists()
+    assert (version / verification.INFO).exists()
 
 
 def test_the_keras_model_takes_raw_columns(table):

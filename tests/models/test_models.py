@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tests.conftest import ALL, CLASSES, KINDS, make_model, randomise, stream
+from tests.conftest import ALL, CLASSES, KINDS, SLOW_ALL, make_model, randomise, stream
 from tfadgm import models
 from tfadgm.models.deep_generative import DeepGenerativeClassifier
 from tfadgm.nn.normalization import BatchNorm
@@ -180,7 +180,7 @@ def test_warm_up_raises_the_weight_of_the_divergences(kind, x, y):
         np.testing.assert_allclose(labeled, weight * full + (1 - weight) * none, rtol=1e-5)
 
 
-@ALL
+@SLOW_ALL
 def test_averages_of_batch_normalisation_belong_to_the_unlabeled_stream(kind, x, y):
     """Every network has averages of its own, and other labeled points leave them as they are."""
     averages = []

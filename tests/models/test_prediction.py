@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import ALL, CLASSES, make_model, randomise, stream
+from tests.conftest import ALL, CLASSES, SLOW_ALL, make_model, randomise, stream
 from tfadgm.inference.regularizers import VAT
 
 
@@ -22,7 +22,7 @@ def test_a_bad_row_does_not_reach_its_neighbours(kind, x):
     np.testing.assert_allclose(model.unlabeled_elbo(broken).numpy()[kept], model.unlabeled_elbo(x).numpy()[kept])
 
 
-@ALL
+@SLOW_ALL
 def test_predictions_do_not_depend_on_the_batch(kind, x):
     model = randomise(make_model(kind))
     whole = model.predict(x, verbose=0)
@@ -83,7 +83,7 @@ def test_generation_in_evaluation_mode_gives_the_learned_classes(kind):
     assert model.evaluate(points, labels, verbose=0, return_dict=True)["error"] < 5
 
 
-@ALL
+@SLOW_ALL
 def test_prediction_is_the_same_inside_xla(kind, x):
     """TensorFlow's seeded draws are not: the noise of prediction is constant."""
     model = randomise(make_model(kind))
@@ -96,7 +96,7 @@ def check_loaded(model, loaded, x) -> None:
     np.testing.assert_allclose(loaded.generate([0, 1], (5, 6)), model.generate([0, 1], (5, 6)), rtol=1e-5)
 
 
-@ALL
+@SLOW_ALL
 def test_files_load_with_their_optimizer_and_regularizers(tmp_path, kind, x, y):
     model = randomise(make_model(kind, likelihood="gaussian", regularizers=[VAT(epsilon=0.5)], samples=2))
     model.adapt(x + np.arange(5)[:, None, None])

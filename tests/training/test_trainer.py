@@ -68,14 +68,15 @@ def test_so_does_a_deep_generative_model(tmp_path, dataset, monkeypatch, model, 
     check_resumed(tmp_path, dataset, tiny(model=model, **choices))
 
 
-def test_a_run_killed_at_any_write_goes_on_to_the_same_end(tmp_path, dataset, monkeypatch, eager):
-    """Before every seventh thing that it does on the disk; then it is resumed."""
+@pytest.mark.parametrize("stride", [12, pytest.param(4, marks=pytest.mark.slow)])
+def test_a_run_killed_at_any_write_goes_on_to_the_same_end(tmp_path, dataset, monkeypatch, eager, stride):
+    """Before one in so many things that it does on the disk; then it is resumed."""
     monkeypatch.setattr(callbacks, "SAVE_EVERY", 0.0)
     config = tiny(epochs=2)
     with killed_before(None) as met:
         whole, _ = fit(config, dataset, tmp_path / "whole")
     assert len(met) > 15
-    for number in range(0, len(met), 7):
+    for number in range(0, len(met), stride):
         folder = tmp_path / str(number)
         with killed_before(number) as before:
             fit(config, dataset, folder)
