@@ -84,6 +84,7 @@ def gap(model: Fit) -> float:
     return found
 
 
+@pytest.mark.slow
 def test_one_gaussian_on_one_mode_of_u1_is_the_best_there_is():
     assert gap(next(fits("U1", 0, [0], 3000))) == pytest.approx(best_gaussian_gap(), abs=0.02)
 

@@ -94,6 +94,7 @@ def test_the_moons_come_with_their_numbers(tmp_path, quick):
     assert 0 < numbers["test_error"] < 100
 
 
+@pytest.mark.slow
 def test_the_auxiliary_space_and_samples_share_a_run(tmp_path, few_digits, quick, monkeypatch):
     numbers = fig2.reproduce(tmp_path, **TINY)
     before = (tmp_path / "mnist" / "report.json").stat().st_mtime_ns

@@ -94,6 +94,7 @@ def test_a_finished_run_that_is_resumed_stays(tmp_path, config):
     check_same(tmp_path / "run", tmp_path / "kept")
 
 
+@pytest.mark.slow
 def test_a_run_is_lengthened_as_if_it_had_been_as_long(tmp_path, config):
     pipeline.run(config.replace(epochs=5), tmp_path / "long")
     pipeline.run(config, tmp_path / "run")

@@ -127,7 +127,7 @@ def test_no_model_is_missing_here():
 
 
 @LAYERS
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("exact", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_log_weights_by_monte_carlo(kind, layers, exact, x):
     """Their mean is that of the factorisation written out above (5 s.e.), whether divergences are exact or sampled."""
     model = randomise(make(kind, stochastic_layers=layers))
@@ -231,6 +231,7 @@ def test_generation_and_reconstruction(kind, layers, x):
     assert model.embed(x).shape == (5, 4)
 
 
+@pytest.mark.slow
 def test_networks_of_the_auxiliary_variable_may_be_smaller(tmp_path, x):
     model = randomise(make("AVAE", stochastic_layers=2, auxiliary_hidden_units=(3,)))
     widths = {

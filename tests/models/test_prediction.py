@@ -68,7 +68,8 @@ def test_evaluate_counts_errors(kind, x, y):
     assert scores["nll"] == pytest.approx(-np.log(probabilities[np.arange(5), y]).mean(), rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["M2", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("SDGM", "ADGM"))])
+@pytest.mark.slow
+@ALL
 def test_generation_in_evaluation_mode_gives_the_learned_classes(kind):
     """Three noisy patterns: the mean of generated examples is the pattern, so the averages that they use are real."""
     generator = np.random.default_rng(0)

@@ -30,9 +30,10 @@ def test_a_good_export_is_verified(exported):
     assert len(found["signatures"]) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("ADGM", {"feature_shape": (6,)}), pytest.param("M2", {"likelihood": "gaussian"}, marks=pytest.mark.slow)],
+    [("ADGM", {"feature_shape": (6,)}), ("M2", {"likelihood": "gaussian"})],
     ids=["ADGM", "M2"],
 )
 def test_every_model_can_be_exported(tmp_path, in_process, kind, options):

@@ -118,6 +118,7 @@ def test_a_scorer_can_be_sent_to_another_process(tmp_path):
     assert (sent.dataset.x == scorer.dataset.x).all()
 
 
+@pytest.mark.slow
 def test_a_process_is_an_interpreter_of_its_own(tmp_path):
     with ScorerProcess(Answers()) as away:
         assert away({}, tmp_path)["process"] != os.getpid()
