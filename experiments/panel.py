@@ -147,7 +147,7 @@ def tables(result: dict[str, Any]) -> str:
             cells[0] += f" ± {np.std([run['test_error'] for run in runs], ddof=1) / len(runs) ** 0.5:.1f}"
         costs = "balanced_error", "whole_process_seconds", "peak_memory_mib"
         balanced, seconds, memory = (
-            np.mean([np.nan if run[key] is None else run[key] for run in runs]) for key in costs
+            np.mean([run[key] for run in runs if run[key] is not None] or np.nan) for key in costs
         )
         told = f"{balanced:.1f}", f"{seconds:.0f}", f"{memory:.0f}", f"`{runs[0]['commit'][:8]}`"
         lines.append((name, runs[0]["points"], runs[0]["labels"], *cells, *told))
