@@ -1,4 +1,4 @@
-"""The shapes that docstrings of the formulas promise, by TensorFlow's own check, with a size of its own for each axis."""
+"""The shapes that docstrings of the formulas promise, by TensorFlow's own check; each axis has a size of its own."""
 
 import numpy as np
 import pytest
