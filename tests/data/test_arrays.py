@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tfadgm.data.arrays import own_arrays
+from tfadgm.data.arrays import own_arrays, read_points
 from tfadgm.data.dataset import UNLABELED
 from tfadgm.data.labels import choose_labels
 from tfadgm.data.sources import load_dataset
@@ -66,6 +66,18 @@ def test_every_marker_of_no_label_is_taken(tmp_path, y):
     assert data.class_names == ("0", "1")
     assert data.y.tolist() == [0, 0, 1, 1] + [UNLABELED] * 5
     assert data.ids is None
+
+
+def test_a_file_of_keras_is_taken(tmp_path):
+    tests = {"x_test": MARKED["x"][:2], "y_test": MARKED["y"][:2]}
+    np.savez(tmp_path / "own.npz", x_train=MARKED["x"], y_train=MARKED["y"], **tests)
+    data = own_arrays(tmp_path / "own.npz")
+    assert data.y.tolist() == MARKED["y"].tolist()
+    assert data.y_test.tolist() == [0, 0]
+    np.testing.assert_array_equal(read_points(tmp_path / "own.npz"), MARKED["x"])
+    np.savez(tmp_path / "two.npz", x_train=MARKED["x"], y_train=MARKED["y"], x=MARKED["x"], y=MARKED["y"])
+    with pytest.raises(InputError, match="Received: x_train, y_train, x, y"):
+        own_arrays(tmp_path / "two.npz")
 
 
 def test_a_marker_among_the_labeled_is_no_class(tmp_path):

@@ -11,8 +11,9 @@ and optionally points for the report and the order of the classes:
     x_test       [M, *features]  with y_test         class_names  [C]  strings: class c is class_names[c]
     y_test       [M]
 
-Without labels, for a density model, x or x_unlabeled stands alone. An .npy file and SciPy's sparse .npz hold x, and
-another .npy file its labels. Labels are whole numbers or text, see `tfadgm.data.classes`.
+x_train and y_train, as Keras names them, are x and y. Without labels, for a density model, x or x_unlabeled stands
+alone. An .npy file and SciPy's sparse .npz hold x, and another .npy file its labels. Labels are whole numbers or text,
+see `tfadgm.data.classes`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tfadgm.errors import InputError, line
 
 TOGETHER, APART = {"x", "y"}, {"x_unlabeled", "x_labeled", "y_labeled"}
 OPTIONAL = {"x_test", "y_test", "class_names"}
+KERAS = {"x_train": "x", "y_train": "y"}  # the names in the files of Keras
 SPARSE = {"format", "shape", "data"}
 BOMB = 100, 2**30  # a file whose content is so many times its size, and so many bytes, is refused
 INTENSITIES = 64, 0.5  # so many flat features in [0, 1], of which such a share is 0 or 1, are intensities
@@ -210,7 +212,8 @@ def _read(path: Path) -> Any:
             arrays = {key: file[key] for key in file.files}
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
             raise InputError(f"Expected {path} to hold arrays. Received: other members")
-        return arrays
+        together = arrays.keys() & TOGETHER
+        return arrays if together else {KERAS.get(key, key): array for key, array in arrays.items()}
     except InputError:
         raise
     except FileNotFoundError:
