@@ -45,6 +45,7 @@ def images(data_dir: str | None, seed: int) -> Dataset:
 OWN: dict[str, Callable[[str | None, int], Dataset]] = {
     "digits, levels": lambda data_dir, seed: arrays(digits().x, digits().y),
     "digits, shares": lambda data_dir, seed: arrays(digits().x / 16, digits().y),
+    "iris": lambda data_dir, seed: bundled("iris"),
     "wine": lambda data_dir, seed: bundled("wine"),
     "breast cancer": lambda data_dir, seed: bundled("breast_cancer"),
     "half-moons": lambda data_dir, seed: arrays(*draw_moons(1000, 0)),

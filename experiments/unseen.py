@@ -1,7 +1,7 @@
 """How presets were chosen: the error on training points whose labels training does not see. No test point is read.
 
     python -m experiments choices ["one draw" ...]           the preset of the digits, and what changes in it make of it
-    python -m experiments lengths ["wine, 1000 steps" ...]   the preset of .npz files, by the number of its steps
+    python -m experiments lengths ["wine, 1000 steps" ...]   the preset of .npz files, by steps and width
 
 Results go to results/choices.json, and to results/lengths.json and results/lengths.md.
 """
@@ -38,11 +38,14 @@ CHOICES: dict[str, dict[str, Any]] = {
     "exact": {"marginalization": "exact"},
     "smaller": {"hidden_units": (128, 128), "latent_units": 16, "auxiliary_units": 16, "learning_rate": 3e-3},
 }
-STEPS = [1000, 2000, 4000]
+# Columns of the table of lengths: steps, and units of a hidden layer where they are not the preset's.
+COLUMNS = {"1000 steps": (1000, 256), "2000 steps": (2000, 256), "4000 steps": (4000, 256)}
+COLUMNS |= {"64 units, 1000 steps": (1000, 64), "64 units, 2000 steps": (2000, 64)}
 # Data of `experiments.sources`, and what is given with them: how many labels are seen.
 LENGTHS: dict[str, dict[str, Any]] = {
     "digits, levels": {"labels": 50},
     "digits, shares": {"labels": 50},
+    "iris": {"labels": 15},
     "wine": {"labels": 15},
     "wine, alpha 10": {"labels": 15, "alpha": 10.0},
     "breast cancer": {"labels": 20},
@@ -51,8 +54,8 @@ LENGTHS: dict[str, dict[str, Any]] = {
 }
 
 
-# By name of a run: data and steps.
-RUNS = {f"{name}, {steps} steps": (name, steps) for name in LENGTHS for steps in STEPS}
+# By name of a run: data and column.
+RUNS = {f"{name}, {column}": (name, column) for name in LENGTHS for column in COLUMNS}
 
 
 def main(name: str, arguments: Sequence[str]) -> None:
@@ -67,12 +70,11 @@ def main(name: str, arguments: Sequence[str]) -> None:
         return
     runs = measure(name, __doc__, arguments, list(RUNS), length, SEEDS)
     for variant, given in LENGTHS.items():
-        by_steps = [errors(runs.get(f"{variant}, {steps} steps", [])) for steps in STEPS]
-        if all(len(found) == len(SEEDS) for found in by_steps):
-            points, code = len(load_dataset(source(variant)).x), runs[f"{variant}, {STEPS[0]} steps"][0]["commit"]
-            by_seed = np.transpose(by_steps).tolist()
-            rows[variant] = {"points": points, **given, "unseen_training_error": by_seed, "commit": code}
-    result = {**origin(name), "steps": STEPS, "rows": rows}
+        row = rows.setdefault(variant, {"points": len(load_dataset(source(variant)).x), **given, "by_column": {}})
+        for column in COLUMNS:
+            if len(own := runs.get(f"{variant}, {column}", [])) == len(SEEDS):
+                row["by_column"][column] = {"unseen_training_error": errors(own), "commit": own[0]["commit"]}
+    result = {**origin(name), "rows": rows}
     save(name, result, indent=1)
     write_text(RESULTS / f"{name}.md", tables(result))
 
@@ -86,8 +88,9 @@ def choice(variant: str) -> Config:
 
 
 def length(variant: str) -> Config:
-    name, steps = RUNS[variant]
-    config = Config.for_dataset(source(name), **LENGTHS[name])
+    name, column = RUNS[variant]
+    steps, units = COLUMNS[column]
+    config = Config.for_dataset(source(name), **LENGTHS[name], hidden_units=(units, units))
     an_epoch = steps_per_epoch(len(load_dataset(config.dataset).x), config.unlabeled_batch)
     return config.replace(epochs=-(-steps // an_epoch))
 
@@ -102,13 +105,15 @@ def tables(result: dict[str, Any]) -> str:
     head = f"""# How long to train on arrays of one's own
 
 Percent of the training points without a label that the preset of .npz files gets wrong, mean over {len(SEEDS)} label
-seeds, by the number of steps of up to 100 labeled and 100 unlabeled examples.
+seeds, by the number of steps of up to 100 labeled and 100 unlabeled examples, and by the units of each hidden layer
+where they are not 256.
 """
-    header = f"| data | points | labels | {' | '.join(f'{steps} steps' for steps in result['steps'])} | commit |"
-    rows = [
-        (name, row["points"], row["labels"], *(f"{mean:.2f}" for mean in np.mean(row["unseen_training_error"], 0)),
-         f"`{row['commit']}`")
-        for name in LENGTHS
-        if (row := result["rows"].get(name))
-    ]  # fmt: skip
+    header = f"| data | points | labels | {' | '.join(COLUMNS)} | commits |"
+    rows = []
+    for name in LENGTHS:
+        if row := result["rows"].get(name):
+            found = row["by_column"]
+            cells = [f"{np.mean(found[one]['unseen_training_error']):.2f}" if one in found else "" for one in COLUMNS]
+            commits = ", ".join(f"`{one}`" for one in dict.fromkeys(own["commit"] for own in found.values()))
+            rows.append((name, row["points"], row["labels"], *cells, commits))
     return "\n".join([head, *table(header, rows), "", f"`{command_of(result)}` on {result['machine']}.", ""])
