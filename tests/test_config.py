@@ -150,7 +150,10 @@ def test_names_of_version_0_1_are_read():
 
 def test_data_without_a_preset_have_that_of_arrays(monkeypatch):
     monkeypatch.setitem(SOURCES, "mine", SOURCES["digits"])
-    assert preset("mine", "sdgm")["hidden_units"] == [256, 256]
+    assert preset("mine", "sdgm")["hidden_units"] == "auto"
+    assert Config.for_dataset("mine.npz").hidden_units == "auto"
+    with pytest.raises(InputError, match="Expected latent_units to be int. Received: 'auto'"):
+        Config.for_dataset("mine.npz", latent_units="auto")  # which no rule fills
 
 
 class Base:

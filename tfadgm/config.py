@@ -19,6 +19,7 @@ from tfadgm.models.base import LIKELIHOODS, OLD_NAMES, renamed
 
 AUTO = "auto"
 OF_LABELS = "labels", "label_seed", "label_choice", "class_prior", "labeled_batch", "alpha"  # not of density models
+DERIVED = ("hidden_units",)  # choices that a preset may leave to `resolve`, as "auto"
 OWN_FILE = "arrays"  # the preset of data that have none
 
 
@@ -85,7 +86,7 @@ class Config:
     epochs: Annotated[
         int | None,
         AtLeast(1),
-        "passes over the unlabeled points; by default 25, or as many as make 2000 steps on small data",
+        "passes over the unlabeled points; by default 25, or as many as make 2000 steps, 1000 up to 500 rows",
     ] = None
     labeled_batch: Annotated[int, AtLeast(1), "labeled examples per step (at most all of them)"] = 100
     unlabeled_batch: Annotated[int, AtLeast(1), "unlabeled examples per step (at most all of them)"] = 100
@@ -111,7 +112,10 @@ class Config:
                     if name in all_hyperparameters()
                     else f"Expected a field of the configuration. Received: {name}"
                 )
-        choices = {name: known[name].checked(value) for name, value in (defaults | self.choices).items()}
+        choices = {
+            name: value if value == AUTO and name in DERIVED else known[name].checked(value)
+            for name, value in (defaults | self.choices).items()
+        }
         object.__setattr__(self, "choices", choices)
         kind_of(self.dataset)
         if self.is_density:

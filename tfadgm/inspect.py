@@ -85,6 +85,7 @@ def _choices(config: Config, dataset: Dataset) -> Iterator[str]:
         "gaussian": "numbers that are neither 0 and 1 nor intensities of an image",
     }
     yield f"likelihood {config.likelihood}: {reasons[config.likelihood]}"
+    yield f"hidden layers of {' and '.join(map(str, config.hidden_units)) or 'no'} units"
     yield f"trunk {config.trunk}" + ": --trunk conv sees an image as one" * (dataset.x.ndim > 2)
     steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
     yield f"{config.epochs} epochs of {steps} step{'s' * (steps > 1)}"

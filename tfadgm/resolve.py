@@ -10,6 +10,8 @@ from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError, line
 
 LEAST_EPOCHS, LEAST_STEPS = 25, 2000  # results/lengths.md tells what more steps bring
+SMALL, FEW_STEPS = 500, 1000  # up to so many rows, so many steps are enough, and so are small networks
+SMALL_UNITS, UNITS = (64, 64), (256, 256)
 ALPHA_SCALE = 0.1  # alpha = 0.1 N / N_labeled (Maaløe et al. 2016, section 3.3)
 
 
@@ -31,6 +33,8 @@ def resolve(config: Config, dataset: Dataset) -> Config:
         filled["label_seed"] = config.seed if config.label_seed is None else config.label_seed
         if config.alpha is None:
             filled["alpha"] = default_alpha(len(dataset.x), len(dataset.label_indices))
+    if config.choices.get("hidden_units") == AUTO:
+        filled["hidden_units"] = default_hidden_units(len(dataset.x))
     config = config.replace(**filled)
     _check_likelihood(config, dataset)
     if not config.is_density:
@@ -39,8 +43,14 @@ def resolve(config: Config, dataset: Dataset) -> Config:
 
 
 def default_epochs(config: Config, points: int) -> int:
-    """LEAST_EPOCHS, or as many as make LEAST_STEPS steps on so few `points`."""
-    return max(LEAST_EPOCHS, -(-LEAST_STEPS // steps_per_epoch(points, config.unlabeled_batch)))
+    """LEAST_EPOCHS, or as many as make LEAST_STEPS steps, FEW_STEPS on small data."""
+    steps = FEW_STEPS if points <= SMALL else LEAST_STEPS
+    return max(LEAST_EPOCHS, -(-steps // steps_per_epoch(points, config.unlabeled_batch)))
+
+
+def default_hidden_units(points: int) -> tuple[int, ...]:
+    """The widths of the hidden layers for training on `points` rows: results/lengths.md."""
+    return SMALL_UNITS if points <= SMALL else UNITS
 
 
 def default_alpha(points: int, labels: int, scale: float = ALPHA_SCALE) -> float:

@@ -69,7 +69,7 @@ def make_parser() -> Parser:
     add("--algorithm", choices=ALGORITHMS, default="random", help="(default: random)")
     add("--objective", choices=OBJECTIVES, default="bound", help="(default: bound)")
     add("--folds", type=int, help="of the labels, for cv_error and combined (default: 5)")
-    add("--validation", metavar="FILE.npz", type=path, help="x and y of your own, for val_error")
+    add("--validation", metavar="FILE", type=path, help="rows with labels of your own, for val_error")
     add("--fix", action="append", default=[], metavar="NAME=VALUE", help="e.g. hidden=[500,500]")
     add("--range", action="append", default=[], metavar="NAME=LOW:HIGH[:log]", help="e.g. learning_rate=1e-4:3e-3:log")
     add("--show-space", action="store_true", help="print what would be searched, and end")

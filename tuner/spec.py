@@ -11,11 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfadgm.config import RUN, Config
-from tfadgm.data.arrays import checked_points
-from tfadgm.data.dataset import Dataset
 from tfadgm.errors import InputError
 from tfadgm.files import LOCK, digest, locked, write_json, writing
 from tfadgm.models import MODELS, DeepGenerativeClassifier
@@ -24,6 +20,7 @@ from tfadgm.resolve import resolve
 from tfadgm.run import labeled_dataset
 from tuner import space as spaces
 from tuner.objectives import BY_ELBO, BY_FOLDS, FOLDS, TrialScorer, folds_of
+from tuner.validation import read_validation
 
 SEARCH = "search.json"
 ALGORITHMS = "random", "bayesian", "hyperband"
@@ -75,6 +72,9 @@ def make_spec(flags: argparse.Namespace) -> SearchSpec:
     own = {name: getattr(flags, name) for name in spaces.FLAGS if getattr(flags, name) is not None}
     plain = {name: value for name, value in fixed.items() if name not in spaces.STANDS_FOR}
     base = Config.for_dataset(**own, **plain)
+    dataset = labeled_dataset(base).without_tests()
+    resolved = resolve(base, dataset)
+    base = base.replace(epochs=resolved.epochs, hidden_units=resolved.hidden_units)  # alpha depends on the fold
     space = spaces.search_space(flags.model, spaces.parse_ranges(flags.range, flags.model), fixed)
     space |= {name: spaces.Choice((value,)) for name, value in fixed.items() if name in spaces.STANDS_FOR}
     spaces.check(space, base)
@@ -89,9 +89,9 @@ def make_spec(flags: argparse.Namespace) -> SearchSpec:
         raise InputError(f"Expected --folds with --objective {' or '.join(BY_FOLDS)}. Received: {flags.objective}")
     if folds < 2:
         raise InputError(f"Expected folds to be 2 or more. Received: {folds}")
-    dataset = labeled_dataset(base).without_tests()
-    base = base.replace(epochs=resolve(base, dataset).epochs)  # alpha depends on the fold
-    scorer = TrialScorer(base, dataset, flags.objective, folds, _validation(flags, dataset))
+    scorer = TrialScorer(
+        base, dataset, flags.objective, folds, read_validation(flags.objective, flags.validation, dataset, base.target)
+    )
     if flags.objective in BY_FOLDS:
         folds_of(dataset.y[dataset.label_indices], folds, 0)
     return SearchSpec(
@@ -161,42 +161,3 @@ def _comparable(contents: dict[str, Any]) -> dict[str, Any]:
     space = {f"the range of {name}": text for name, text in renamed(contents["space"]).items()}
     rest = {name: value for name, value in contents.items() if name not in ("config", "space")}
     return {name: value for name, value in (config | space | rest).items() if name not in ("dataset", "data_dir")}
-
-
-def _validation(flags: argparse.Namespace, dataset: Dataset) -> tuple[np.ndarray, np.ndarray] | None:
-    """The user's validation points, from arrays `x` and `y` of the file that --validation names."""
-    if (flags.objective == "val_error") != (flags.validation is not None):
-        raise InputError("Expected --objective val_error together with --validation FILE.npz. Received one of them")
-    if flags.validation is None:
-        return None
-    shape = dataset.x.shape[1:]
-    try:
-        with np.load(flags.validation, allow_pickle=False) as file:
-            x, y = checked_points("x", file["x"]), file["y"]
-        if (x.dtype == np.uint8) != (dataset.x.dtype == np.uint8) or y.shape != x.shape[:1]:
-            raise InputError(
-                f"Expected x of {dataset.x.dtype}, like the training points, and as many y. "
-                f"Received: {x.dtype} {x.shape} and y {y.shape}"
-            )
-        if x.shape[1:] != shape:
-            raise InputError(f"Expected x of features {shape}, like the training points. Received: {x.shape[1:]}")
-        return x, _classes(y, dataset.class_names)
-    except InputError as error:
-        raise InputError(f"In {flags.validation}: {error}") from None
-    except Exception as error:  # NumPy and zipfile raise many kinds for a file that is damaged
-        raise InputError(
-            f"Expected arrays x [N, {', '.join(map(str, shape))}] and y [N] in {flags.validation}. "
-            f"Received: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _classes(y: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-    """The indices of classes, [N], that are told by name, or by index where no name is a number itself."""
-    indices = {name: index for index, name in enumerate(names)}
-    if y.dtype.kind in "ui" and not any(name.lstrip("-").isdigit() for name in names):
-        indices = {str(index): index for index in range(len(names))}
-    foreign = next((str(label) for label in y if str(label) not in indices), None)
-    if foreign is not None:
-        told = ", ".join(list(indices)[:5]) + ", ..." * (len(indices) > 5)
-        raise InputError(f"Expected y of the classes {told}. Received: {foreign!r}")
-    return np.array([indices[str(label)] for label in y], np.int64)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.support.faults import killed_before
 from tests.training.conftest import tiny
 from tfadgm.config import Config
+from tfadgm.data.arrays import make_dataset
 from tfadgm.data.dataset import UNLABELED
 from tfadgm.data.labels import choose_labels
 from tfadgm.errors import InputError, TrainingError
@@ -201,9 +202,17 @@ def test_averages_are_swapped_in_and_out(dataset):
     assert_same([v.numpy() for v in model.trainable_variables], own)
 
 
-@pytest.mark.parametrize(("points", "epochs"), [(150, 2000), (1257, 167), (60_000, 25)])
+@pytest.mark.parametrize(("points", "epochs"), [(150, 1000), (500, 200), (501, 400), (1257, 167), (60_000, 25)])
 def test_small_data_are_passed_over_more_often(points, epochs):
     assert default_epochs(Config.for_dataset("mine.npz"), points) == epochs
+
+
+@pytest.mark.parametrize(("points", "units"), [(60, (64, 64)), (500, (64, 64)), (501, (256, 256))])
+def test_small_data_have_small_networks(points, units):
+    x, y = np.random.default_rng(0).normal(size=[points, 2]).astype(np.float32), np.arange(points) % 2
+    data = make_dataset(x, y)
+    assert resolve(Config.for_dataset("mine.npz"), data).hidden_units == units
+    assert resolve(Config.for_dataset("mine.npz", hidden_units=[9]), data).hidden_units == (9,)
 
 
 def test_what_the_data_decide_is_filled_in_once(dataset):

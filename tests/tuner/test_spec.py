@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.tuner.helpers import flags
 from tfadgm.errors import InputError
@@ -99,3 +100,47 @@ def test_what_stands_for_a_field_can_be_fixed_too():
     values = make_oracle("random", "bound", spec.space, 1, 1, 0).populate_space("0")["values"]
     assert (values["width"], values["alpha_scale"]) == (64, 2)
     assert "width                         64 (fixed)" in table(spec.space, spec.fixed)
+
+
+@pytest.fixture
+def table_and_folder(tmp_path) -> Path:
+    (tmp_path / "own.csv").write_text("age,sex,ill\n40,f,yes\n,m,no\n61,m,\n50,f,\n")
+    (tmp_path / "validation.csv").write_text("ill,sex,age\nno,f,33\nyes,,44\n")
+    (tmp_path / "foreign.csv").write_text("ill,sex,age\nno,f,33\nperhaps,m,44\n,f,20\n")
+    (tmp_path / "short.csv").write_text("sex,ill\nf,no\n")
+    picture = tf.io.encode_png(np.zeros([8, 8, 1], np.uint8)).numpy()
+    for name in ("images/cat/1", "images/dog/2", "images/unlabeled/3", "more/dog/4", "more/cat/5", "loose/6"):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture)
+    return tmp_path
+
+
+def by_validation(folder: Path, dataset: str, validation: str, *more: str) -> SearchSpec:
+    given = ["--dataset", f"{folder}/{dataset}", "--objective", "val_error", "--validation", folder / validation]
+    return make_spec(flags(*given, *more))
+
+
+def test_a_validation_set_is_a_file_like_the_data(table_and_folder):
+    x, y = by_validation(table_and_folder, "own.csv", "validation.csv", "--target", "ill").scorer.validation
+    np.testing.assert_array_equal(x, [[33, 0], [44, np.nan]])
+    assert y.tolist() == [0, 1]
+    x, y = by_validation(table_and_folder, "images/", "more").scorer.validation
+    assert (x.shape, y.tolist()) == ((2, 8, 8, 1), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "validation", "message"),
+    [
+        ("own.csv", "foreign.csv", "Expected y of the classes no, yes. Received: 'perhaps'"),
+        ("own.csv", "short.csv", "Received none called 'age'"),
+        ("own.csv", "own.npz", "Expected a table where the data are one"),
+        ("images/", "validation.csv", "Expected a table where the data are one"),
+        ("images/", "loose", "Expected y of the classes cat, dog. Received: '6.png'"),
+    ],
+)
+def test_a_file_unlike_the_data_cannot_judge(table_and_folder, dataset, validation, message):
+    target = ["--target", "ill"] if dataset == "own.csv" else []
+    with pytest.raises(InputError) as error:
+        by_validation(table_and_folder, dataset, validation, *target)
+    assert message in str(error.value)
