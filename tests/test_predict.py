@@ -8,6 +8,7 @@ from tests.serving.conftest import run_here
 from tfadgm import cli
 from tfadgm.config import Config
 from tfadgm.errors import InputError
+from tfadgm.evaluation.likelihood import log_likelihood
 from tfadgm.evaluation.predictions import HEAD
 from tfadgm.pipeline import run
 from tfadgm.predict import main, predict
@@ -76,6 +77,26 @@ def test_a_training_labels_its_unlabeled_rows(table):
         assert 0 <= int(row["familiarity"]) <= 100
     assert report["temperature"] >= 1
     assert len(report["familiarity_quantiles"]) == 100
+
+
+def test_a_table_goes_on_as_if_it_had_not_stopped(table, tmp_path):
+    folder, _ = table
+    run(Config.for_dataset(str(folder / "mine.csv"), target="ill", **TINY | {"epochs": 1}), tmp_path / "run")
+    run(Config.for_dataset(), tmp_path / "run", resume=True, changes={"epochs": 2})
+    for one, other in zip(
+        Run(tmp_path / "run").load_model().weights, Run(folder / "run").load_model().weights, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert (tmp_path / "run" / "predictions.csv").read_text() == (folder / "run" / "predictions.csv").read_text()
+
+
+def test_the_likelihood_of_a_table_is_estimated(table):
+    """Gaps included: they are no numbers, and a row with more of them has another likelihood."""
+    model = Run(table[0] / "run").load_model()
+    rows = np.array([[50.0, 0.0, np.nan, np.nan], [50.0, np.nan, np.nan, np.nan], [np.nan] * 4])
+    found = log_likelihood(model, rows, samples=20)["log_p"]
+    assert np.isfinite(found).all()
+    assert len(set(found)) == 3
 
 
 @pytest.mark.parametrize("kind", ["table", "arrays"])
