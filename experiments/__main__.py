@@ -7,6 +7,7 @@
     trust, compatibility                  how far served answers can be trusted, and by which releases of TensorFlow
     tuning                                what a search is worth
     panel                                 the defaults on other people's data
+    defaults                              rules for such data, on labels that training does not see
     readme                                puts the tables into README.md and docs/
     train                                 `tfadgm train`, with the data of `experiments.sources` beside its own
 
@@ -28,7 +29,17 @@ MODULES = {
     **dict.fromkeys(("choices", "lengths"), "unseen"),
     **{
         name: name
-        for name in ("ablation", "step", "serving", "trust", "likelihood", "compatibility", "panel", "readme")
+        for name in (
+            "ablation",
+            "step",
+            "serving",
+            "trust",
+            "likelihood",
+            "compatibility",
+            "panel",
+            "defaults",
+            "readme",
+        )
     },
     "tuning": "tuning.command",
 }
