@@ -48,14 +48,18 @@ def radius(dataset: Dataset, share: float) -> float:
     return round(share * float(np.median(NearestNeighbors(n_neighbors=11).fit(x).kneighbors(x)[0][:, -1])), 3)
 
 
+def both(dataset: Dataset, labels: int) -> dict[str, Any]:
+    return ADDED | {"vat_epsilon": radius(dataset, 0.3), "alpha": floor_of_alpha(dataset, labels)}
+
+
 Rule = Callable[[Dataset, int], dict[str, Any]]
 RULES: dict[str, Rule] = {
     "preset": lambda dataset, labels: {},
     "alpha": lambda dataset, labels: {"alpha": floor_of_alpha(dataset, labels)},
     "additions": lambda dataset, labels: ADDED | {"vat_epsilon": radius(dataset, 0.3)},
-    "additions, alpha": lambda dataset, labels: (
-        ADDED | {"vat_epsilon": radius(dataset, 0.3), "alpha": floor_of_alpha(dataset, labels)}
-    ),
+    "additions, alpha": lambda dataset, labels: both(dataset, labels),
+    "estimate": lambda dataset, labels: {"class_prior": "estimate"},
+    "additions, alpha, estimate": lambda dataset, labels: both(dataset, labels) | {"class_prior": "estimate"},
 }
 
 
@@ -118,5 +122,6 @@ HEAD = """# Rules for data without a preset
 
 Percent of the training points without a label that a rule gets wrong, five labels of each class. A rule is what is put
 on top of the preset of a user's own data: a floor of half the number of features under alpha; the additions of the
-MNIST preset, with a radius of 0.3 times the distance to the tenth neighbour; both.
+MNIST preset, with a radius of 0.3 times the distance to the tenth neighbour; both; a class prior that is
+estimated.
 """
