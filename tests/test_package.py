@@ -77,5 +77,5 @@ def test_an_installed_command_trains_elsewhere(wheel, tmp_path):
         "2",
     ]
     told = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
-    assert "Model, report and figures: runs/digits-sdgm-50-0" in told
+    assert "Model, report, figures and predictions: runs/digits-sdgm-50-0" in told
     assert (tmp_path / "runs" / "digits-sdgm-50-0" / "report.json").exists()
