@@ -19,7 +19,7 @@ from tfadgm.models.base import LIKELIHOODS, OLD_NAMES, renamed
 
 AUTO = "auto"
 OF_LABELS = "labels", "label_seed", "label_choice", "class_prior", "labeled_batch", "alpha"  # not of density models
-DERIVED = ("hidden_units",)  # choices that a preset may leave to `resolve`, as "auto"
+DERIVED = "hidden_units", "xla"  # choices that a preset may leave to `resolve`, as "auto"
 OWN_FILE = "arrays"  # the preset of data that have none
 
 

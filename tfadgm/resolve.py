@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfadgm.config import AUTO, Config
+from tfadgm.config import AUTO, DERIVED, Config
 from tfadgm.data.dataset import UNLABELED, Dataset
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError, line
@@ -33,8 +33,8 @@ def resolve(config: Config, dataset: Dataset) -> Config:
         filled["label_seed"] = config.seed if config.label_seed is None else config.label_seed
         if config.alpha is None:
             filled["alpha"] = default_alpha(len(dataset.x), len(dataset.label_indices))
-    if config.choices.get("hidden_units") == AUTO:
-        filled["hidden_units"] = default_hidden_units(len(dataset.x))
+    rules = {"hidden_units": default_hidden_units, "xla": default_xla}
+    filled |= {name: rules[name](len(dataset.x)) for name in DERIVED if config.choices.get(name) == AUTO}
     config = config.replace(**filled)
     _check_likelihood(config, dataset)
     if not config.is_density:
@@ -51,6 +51,11 @@ def default_epochs(config: Config, points: int) -> int:
 def default_hidden_units(points: int) -> tuple[int, ...]:
     """The widths of the hidden layers for training on `points` rows: results/lengths.md."""
     return SMALL_UNITS if points <= SMALL else UNITS
+
+
+def default_xla(points: int) -> bool:
+    """Whether to compile for training on `points` rows: on small data that takes longer than it saves."""
+    return points > SMALL
 
 
 def default_alpha(points: int, labels: int, scale: float = ALPHA_SCALE) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tfadgm.config import RUN, Config
+from tfadgm.config import DERIVED, RUN, Config
 from tfadgm.errors import InputError
 from tfadgm.files import LOCK, digest, locked, write_json, writing
 from tfadgm.models import MODELS, DeepGenerativeClassifier
@@ -74,7 +74,9 @@ def make_spec(flags: argparse.Namespace) -> SearchSpec:
     base = Config.for_dataset(**own, **plain)
     dataset = labeled_dataset(base).without_tests()
     resolved = resolve(base, dataset)
-    base = base.replace(epochs=resolved.epochs, hidden_units=resolved.hidden_units)  # alpha depends on the fold
+    base = base.replace(
+        epochs=resolved.epochs, **{name: getattr(resolved, name) for name in DERIVED}
+    )  # not alpha: folds
     space = spaces.search_space(flags.model, spaces.parse_ranges(flags.range, flags.model), fixed)
     space |= {name: spaces.Choice((value,)) for name, value in fixed.items() if name in spaces.STANDS_FOR}
     spaces.check(space, base)

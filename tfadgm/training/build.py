@@ -19,7 +19,7 @@ from tfadgm.models.base import OLD_NAMES, renamed
 from tfadgm.resolve import class_shares
 
 AT_ONCE = 20  # steps that run without a return to Python
-LOOKS = 100  # returns to Python, at least, of a run of so many epochs
+LOOKS = 50  # returns to Python, at least, of a run of so many epochs
 
 
 def build_model(config: Config, dataset: Dataset) -> models.BaseModel:
