@@ -60,6 +60,7 @@ RULES: dict[str, Rule] = {
     "additions, alpha": lambda dataset, labels: both(dataset, labels),
     "estimate": lambda dataset, labels: {"class_prior": "estimate"},
     "additions, alpha, estimate": lambda dataset, labels: both(dataset, labels) | {"class_prior": "estimate"},
+    "conv": lambda dataset, labels: {"trunk": "conv"},
 }
 
 
@@ -123,5 +124,5 @@ HEAD = """# Rules for data without a preset
 Percent of the training points without a label that a rule gets wrong, five labels of each class. A rule is what is put
 on top of the preset of a user's own data: a floor of half the number of features under alpha; the additions of the
 MNIST preset, with a radius of 0.3 times the distance to the tenth neighbour; both; a class prior that is
-estimated.
+estimated; the convolutional trunk.
 """
