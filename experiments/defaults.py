@@ -36,7 +36,7 @@ ADDED: dict[str, Any] = {
 
 def floor_of_alpha(dataset: Dataset, labels: int, share: float = 0.5) -> float:
     """The published weight, and at least `share` of the number of features."""
-    return max(default_alpha(len(dataset.x), labels), share * np.prod(dataset.x.shape[1:]))
+    return max(default_alpha(len(dataset.x), labels), share * float(np.prod(dataset.x.shape[1:])))
 
 
 def radius(dataset: Dataset, share: float) -> float:
