@@ -217,10 +217,13 @@ def test_small_data_have_small_networks(points, units):
 
 def test_what_the_data_decide_is_filled_in_once(dataset):
     config = resolve(Config.for_dataset("mine.npz", seed=3), dataset)
-    assert (config.epochs, config.likelihood, config.label_seed) == (2000, "gaussian", 3)
+    assert (config.epochs, config.likelihood, config.label_seed) == (1000, "gaussian", 3)
+    assert (config.hidden_units, config.xla) == ((64, 64), False)
     assert config.alpha == pytest.approx(0.1 * 60 / 20)
     assert resolve(config, dataset) == config
-    given = Config.for_dataset("mine.npz", epochs=3, alpha=2.0, likelihood="gaussian", label_seed=5)
+    given = Config.for_dataset(
+        "mine.npz", epochs=3, alpha=2.0, likelihood="gaussian", label_seed=5, xla=True, hidden_units=[9]
+    )
     assert resolve(given, dataset) == given
 
 

@@ -42,7 +42,8 @@ def test_every_value_that_may_be_drawn_can_be_trained(model):
 
 @pytest.mark.parametrize("dataset", ["digits", "moons", "mnist", "npz"])
 def test_the_space_has_the_presets(dataset):
-    base = Config.for_dataset(f"mine.{dataset}" if dataset == "npz" else dataset)
+    own = ("mine.npz", {"hidden_units": (256, 256), "xla": True}) if dataset == "npz" else (dataset, {})
+    base = Config.for_dataset(own[0], **own[1])
     values = preset_values(search_space("sdgm", {}, {}), base, 60_000, 100)
     config = configured(base, values, 60_000, 100)
     assert config.alpha == pytest.approx(0.1 * 60_000 / 100)
