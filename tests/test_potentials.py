@@ -118,6 +118,7 @@ def untrained(name: str, units: int, seeds: Iterable[int], steps: int) -> Iterat
         yield Fit(ENERGIES[name], auxiliary_units=units)
 
 
+@pytest.mark.slow
 def test_the_figure_comes_with_its_numbers_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(fig1a, "ENERGIES", {name: ENERGIES[name] for name in ("U1", "U2")})
     monkeypatch.setattr(fig1a, "fits", untrained)

@@ -131,6 +131,7 @@ def test_the_unseen_training_error_is_that_of_points_whose_label_training_did_no
     assert unseen_training_error(run) is None  # training saw every label
 
 
+@pytest.mark.slow
 def test_the_table_is_made_a_row_at_a_time(tmp_path, few_digits, quick, monkeypatch):
     monkeypatch.setattr(table2, "SAMPLES", 20)
     tiny = {**TINY_VAE, "epochs": 2}

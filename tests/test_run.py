@@ -72,7 +72,7 @@ def test_a_run_writes_down_what_it_resolved_and_found(tmp_path, config, capsys):
     assert "SOFTMAX, 20 labels of 60 points" in pipeline.format_report(report)
 
 
-@pytest.mark.parametrize("stride", [11, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [17, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_run_killed_at_any_write_is_resumed_or_begun_again(tmp_path, config, stride):
     """Before one in so many things that it does on the disk, from the first file to the report."""
     config = config.replace(epochs=1, unlabeled_batch=60)

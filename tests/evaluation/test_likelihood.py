@@ -96,6 +96,7 @@ def test_classes_are_summed_out(off):
         np.testing.assert_allclose(found["effective_samples"], SAMPLES, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pytest.param("ADGM", marks=pytest.mark.slow), "SDGM"])
 def test_an_auxiliary_variable_is_summed_out_too(kind, x):
     """Two samplers of one p, the second after q has changed, agree."""

@@ -112,9 +112,8 @@ LOG_WEIGHTS = {
     "LVAE": lvae_log_weight,
 }  # fmt: skip
 ALL = pytest.mark.parametrize("kind", LOG_WEIGHTS)
-QUICK = "VAE", "LVAE"  # whose slow tests are default ones
 SLOW_ALL = pytest.mark.parametrize(
-    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in LOG_WEIGHTS]
+    "kind", [kind if kind == "VAE" else pytest.param(kind, marks=pytest.mark.slow) for kind in LOG_WEIGHTS]
 )
 LAYERS = pytest.mark.parametrize(
     ("kind", "layers"), [(kind, layers) for kind in LOG_WEIGHTS for layers in (1, 2) if (kind, layers) != ("NFVAE", 2)]

@@ -79,7 +79,7 @@ def test_unlabeled_elbo_is_the_loop_over_classes(kind, bn_mode, x):
     np.testing.assert_allclose(model.unlabeled_elbo(x, seed=[1, 2], bn_mode=bn_mode), expected, rtol=1e-4)
 
 
-@ALL
+@SLOW_ALL
 def test_rao_blackwellised_bound_has_the_mean_of_the_exact_one(kind, x):
     exact = randomise(make_model(kind))
     sampled = randomise(make_model(kind, marginalization="rao_blackwellised"))
@@ -165,7 +165,7 @@ def test_fit_learns(kind, marginalization, samples, xla, x, y):
     assert history["label_nll"][-1] < history["label_nll"][0]
 
 
-@ALL
+@SLOW_ALL
 def test_warm_up_raises_the_weight_of_the_divergences(kind, x, y):
     """A bound in training lies between the one without divergences, at the first step, and the whole one at last."""
     model = randomise(make_model(kind, warm_up=4, batch_norm=False))

@@ -58,7 +58,7 @@ def test_analogies_keep_the_style_and_change_the_class(kind, x, y):
     np.testing.assert_allclose(found[np.arange(5), y].reshape(5, 6), own, atol=1e-5)
 
 
-@ALL
+@SLOW_ALL
 def test_evaluate_counts_errors(kind, x, y):
     model = randomise(make_model(kind))
     model.compile(optimizer="adam")

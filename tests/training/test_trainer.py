@@ -108,6 +108,7 @@ def test_a_step_size_that_has_no_step_to_fall_stays():
     assert build.learning_rate(Config.of(epochs=3, decay=0.01), 2) == 1e-3
 
 
+@pytest.mark.slow
 def test_a_run_whose_step_size_falls_can_be_lengthened(tmp_path, dataset, monkeypatch, eager):
     """It goes on from where the step size fell, as if it had been as long from the start; also if it is killed."""
     monkeypatch.setattr(callbacks, "SAVE_EVERY", 0.0)
@@ -126,6 +127,7 @@ def test_a_run_whose_step_size_falls_can_be_lengthened(tmp_path, dataset, monkey
             shutil.rmtree(path)
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_its_two_checkpoints_goes_on(tmp_path, dataset, monkeypatch, eager):
     """It comes a second time to the end of its constant step size, whose checkpoint is there."""
     monkeypatch.setattr(callbacks, "SAVE_EVERY", 1e9)
