@@ -4,7 +4,8 @@
     python -m experiments defaults --data-dir DIR --sets iris wine --rules preset alpha
 
 Sets are those of `experiments.panel`, scikit-learn's among them; rules are chosen on the first half of them by name,
-and the other half is looked at in the end. No test point is read. Results go to results/defaults.json and defaults.md.
+and the other half is looked at in the end. Runs tell of test points, and that is not collected.
+Results go to results/defaults.json and results/defaults.md.
 """
 
 from __future__ import annotations
@@ -57,10 +58,9 @@ RULES: dict[str, Rule] = {
     "preset": lambda dataset, labels: {},
     "alpha": lambda dataset, labels: {"alpha": floor_of_alpha(dataset, labels)},
     "additions": lambda dataset, labels: ADDED | {"vat_epsilon": radius(dataset, 0.3)},
-    "additions, alpha": lambda dataset, labels: both(dataset, labels),
+    "additions, alpha": both,
     "estimate": lambda dataset, labels: {"class_prior": "estimate"},
     "additions, alpha, estimate": lambda dataset, labels: both(dataset, labels) | {"class_prior": "estimate"},
-    "conv": lambda dataset, labels: {"trunk": "conv"},
 }
 
 
@@ -124,5 +124,5 @@ HEAD = """# Rules for data without a preset
 Percent of the training points without a label that a rule gets wrong, five labels of each class. A rule is what is put
 on top of the preset of a user's own data: a floor of half the number of features under alpha; the additions of the
 MNIST preset, with a radius of 0.3 times the distance to the tenth neighbour; both; a class prior that is
-estimated; the convolutional trunk.
+estimated.
 """

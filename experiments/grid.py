@@ -79,12 +79,19 @@ def measure(
         raise InputError(f"Expected variants of {'; '.join(variants)}. Received: {'; '.join(sorted(foreign))}")
 
     def cell(variant: str, seed: int) -> Cell:
-        return Cell(RUNS / name / f"{variant}-{seed}", config(variant).replace(seed=seed))
+        return Cell(folder(variant, seed), config(variant).replace(seed=seed))
+
+    def folder(variant: str, seed: int) -> Path:
+        return RUNS / name / f"{variant}-{seed}"
 
     complete([cell(variant, seed) for variant in told.variants or variants for seed in told.seeds], told.jobs)
     every = sorted({*seeds, *told.seeds})
     found = {
-        variant: [row for seed in every if (row := collect(cell(variant, seed), more))]
+        variant: [
+            row
+            for seed in every
+            if (folder(variant, seed) / MADE).exists() and (row := collect(cell(variant, seed), more))
+        ]
         for variant in variants or told.variants
     }
     return {variant: rows for variant, rows in found.items() if rows}

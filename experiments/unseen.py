@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grid import measure
+from experiments.grid import Cell, measure
 from experiments.results import RESULTS, command_of, load, origin, save, table
 from experiments.sources import UNTESTED
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.files import write_text
+from tfadgm.run import Run
 
 SEEDS = range(3)  # of labels and weights
 NONE = {"vat_epsilon": 0.0, "distribution_alignment_weight": 0.0}
@@ -40,7 +41,7 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 # Columns of the table of lengths: steps, and units of a hidden layer where they are not the preset's.
 COLUMNS = {"1000 steps": (1000, 256), "2000 steps": (2000, 256), "4000 steps": (4000, 256)}
-COLUMNS |= {"64 units, 1000 steps": (1000, 64), "64 units, 2000 steps": (2000, 64)}
+COLUMNS["64 units, 1000 steps"] = 1000, 64
 # Data of `experiments.sources`, and what is given with them: how many labels are seen.
 LENGTHS: dict[str, dict[str, Any]] = {
     "digits, levels": {"labels": 50},
@@ -68,12 +69,12 @@ def main(name: str, arguments: Sequence[str]) -> None:
             rows[variant] = {"unseen_training_error": mean, "by_seed": found, "commit": own[0]["commit"]}
         save(name, {**origin(name), "rows": rows})
         return
-    runs = measure(name, __doc__, arguments, list(RUNS), length, SEEDS)
-    for variant, given in LENGTHS.items():
-        row = rows.setdefault(variant, {"points": len(load_dataset(source(variant)).x), **given, "by_column": {}})
-        for column in COLUMNS:
-            if len(own := runs.get(f"{variant}, {column}", [])) == len(SEEDS):
-                row["by_column"][column] = {"unseen_training_error": errors(own), "commit": own[0]["commit"]}
+    runs = measure(name, __doc__, arguments, list(RUNS), length, SEEDS, size)
+    for run, own in runs.items():
+        if len(own) == len(SEEDS):
+            variant, column = RUNS[run]
+            row = rows.setdefault(variant, {"points": own[0]["points"], **LENGTHS[variant], "by_column": {}})
+            row["by_column"][column] = {"unseen_training_error": errors(own), "commit": own[0]["commit"]}
     result = {**origin(name), "rows": rows}
     save(name, result, indent=1)
     write_text(RESULTS / f"{name}.md", tables(result))
@@ -93,6 +94,10 @@ def length(variant: str) -> Config:
     config = Config.for_dataset(source(name), **LENGTHS[name], hidden_units=(units, units))
     an_epoch = steps_per_epoch(len(load_dataset(config.dataset).x), config.unlabeled_batch)
     return config.replace(epochs=-(-steps // an_epoch))
+
+
+def size(one: Cell) -> dict[str, int]:
+    return {"points": Run(one.folder).report["training_points"]}
 
 
 def source(name: str) -> str:

@@ -74,9 +74,8 @@ def make_spec(flags: argparse.Namespace) -> SearchSpec:
     base = Config.for_dataset(**own, **plain)
     dataset = labeled_dataset(base).without_tests()
     resolved = resolve(base, dataset)
-    base = base.replace(
-        epochs=resolved.epochs, **{name: getattr(resolved, name) for name in DERIVED}
-    )  # not alpha: folds
+    # Not alpha, which depends on the fold.
+    base = base.replace(**{name: getattr(resolved, name) for name in ("epochs", *DERIVED)})
     space = spaces.search_space(flags.model, spaces.parse_ranges(flags.range, flags.model), fixed)
     space |= {name: spaces.Choice((value,)) for name, value in fixed.items() if name in spaces.STANDS_FOR}
     spaces.check(space, base)

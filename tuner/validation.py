@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from tfadgm.data import images
 from tfadgm.data.arrays import checked_points
-from tfadgm.data.dataset import Dataset
+from tfadgm.data.classes import Classes
+from tfadgm.data.dataset import UNLABELED, Dataset
 from tfadgm.data.sources import TABLES
 from tfadgm.errors import InputError, line
 
@@ -42,7 +42,7 @@ def read_validation(objective: str, path: Path | None, dataset: Dataset, target:
         ) from error
 
 
-def _arrays(path: Path, dataset: Dataset, target: str | None) -> tuple[np.ndarray, Any]:
+def _arrays(path: Path, dataset: Dataset, _: str | None) -> tuple[np.ndarray, Any]:
     with np.load(path, allow_pickle=False) as file:
         x, y = checked_points("x", file["x"]), file["y"]
     if (x.dtype == np.uint8) != (dataset.x.dtype == np.uint8) or y.shape != x.shape[:1]:
@@ -64,26 +64,25 @@ def _table(path: Path, dataset: Dataset, target: str | None) -> tuple[np.ndarray
     if target not in frame.columns:
         raise InputError(f"Expected the column {target!r} of labels. Received: {line(', '.join(frame.columns))}")
     assert schema is not None
-    return schema.code(frame, str(path)), frame[target].astype(str).to_numpy()
+    return schema.code(frame, str(path)), frame[target].to_numpy(object)
 
 
-def _images(path: Path, dataset: Dataset, target: str | None) -> tuple[np.ndarray, Any]:
+def _images(path: Path, dataset: Dataset, _: str | None) -> tuple[np.ndarray, Any]:
     if not dataset.resized:
         raise InputError("Expected arrays x and y. Received a folder")
     files = images.list_images(path)
-    x, _, skipped = images.read_images(files, dataset.x.shape[1:])
+    x, _kept, skipped = images.read_images(files, dataset.x.shape[1:])
     if skipped:
         raise InputError(f"Expected images that can be read. Received: {skipped[0]}")
     return x, np.array([file.relative_to(path).parts[0] for file in files])
 
 
-def _classes(y: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """The indices of classes, [N], that are told by name, or by index where no name is a number itself."""
-    indices = {name: index for index, name in enumerate(names)}
+def _classes(y: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """The indices of classes, [V], that are told by name, or by index where no name is a number itself."""
+    codes: dict[int | str, int] = {name: index for index, name in enumerate(names)}
     if y.dtype.kind in "ui" and not any(name.lstrip("-").isdigit() for name in names):
-        indices = {str(index): index for index in range(len(names))}
-    foreign = next((str(label) for label in y if str(label) not in indices), None)
-    if foreign is not None:
-        told = ", ".join(list(indices)[:5]) + ", ..." * (len(indices) > 5)
-        raise InputError(f"Expected y of the classes {told}. Received: {foreign!r}")
-    return np.array([indices[str(label)] for label in y], np.int64)
+        codes = {index: index for index in range(len(names))}
+    found = Classes(names, codes).encode(y)
+    if (found == UNLABELED).any():
+        raise InputError(f"Expected a label in every row. Received none in row {np.argmax(found == UNLABELED)}")
+    return found

@@ -22,7 +22,6 @@ def normal(axes: str) -> tf.Tensor:
 
 
 def check(found: tf.Tensor, axes: str) -> None:
-    """Also in a graph whose number of rows is not known: an axis there may be None, and no other size."""
     tf.debugging.assert_shapes([(found, tuple(SIZES[axis] for axis in axes))])
 
 
