@@ -13,7 +13,7 @@ from tfadgm.data.sources import SOURCES
 from tfadgm.data.tfds import mnist
 from tfadgm.data.toy import digits, draw_moons
 
-HELD_OUT, UNTESTED = "mnist, held out", "digits, no test points"
+HELD_OUT, UNTESTED, MOONS = "mnist, held out", "digits, no test points", "moons, labels drawn"
 HELD_OUT_POINTS = 10_000
 
 
@@ -49,6 +49,7 @@ OWN: dict[str, Callable[[str | None, int], Dataset]] = {
     "wine": lambda data_dir, seed: bundled("wine"),
     "breast cancer": lambda data_dir, seed: bundled("breast_cancer"),
     "half-moons": lambda data_dir, seed: arrays(*draw_moons(1000, 0)),
+    MOONS: lambda data_dir, seed: arrays(*draw_moons(10_000, 0)),
     "5000 of MNIST": images,
 }
 SOURCES.update(OWN)

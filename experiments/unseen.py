@@ -1,6 +1,6 @@
 """How presets were chosen: the error on training points whose labels training does not see. No test point is read.
 
-    python -m experiments choices ["one draw" ...]           the preset of the digits, and what changes in it make of it
+    python -m experiments choices ["one draw" ...]           the presets of digits and moons, and changes in them
     python -m experiments lengths ["wine, 1000 steps" ...]   the preset of .npz files, by steps and width
 
 Results go to results/choices.json, and to results/lengths.json and results/lengths.md.
@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.grid import Cell, measure
 from experiments.results import RESULTS, command_of, load, origin, save, table
-from experiments.sources import UNTESTED
+from experiments.sources import MOONS, UNTESTED
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
 from tfadgm.data.streams import steps_per_epoch
@@ -38,6 +38,11 @@ CHOICES: dict[str, dict[str, Any]] = {
     "m2": {"model": "m2"},
     "exact": {"marginalization": "exact"},
     "smaller": {"hidden_units": (128, 128), "latent_units": 16, "auxiliary_units": 16, "learning_rate": 3e-3},
+    "warm-up 5": {"warm_up": 5},
+    "warm-up 20": {"warm_up": 20},
+    "moons": {},
+    "moons, warm-up 5": {"warm_up": 5},
+    "moons, warm-up 20": {"warm_up": 20},
 }
 # Columns of the table of lengths: steps, and units of a hidden layer where they are not the preset's.
 COLUMNS = {"1000 steps": (1000, 256), "2000 steps": (2000, 256), "4000 steps": (4000, 256)}
@@ -85,7 +90,8 @@ def errors(rows: list[dict[str, Any]]) -> list[float]:
 
 
 def choice(variant: str) -> Config:
-    return Config.for_dataset("digits", **CHOICES[variant]).replace(dataset=UNTESTED)
+    preset, dataset = ("moons", MOONS) if variant.startswith("moons") else ("digits", UNTESTED)
+    return Config.for_dataset(preset, **CHOICES[variant]).replace(dataset=dataset)
 
 
 def length(variant: str) -> Config:

@@ -8,7 +8,7 @@ import pytest
 
 from experiments import __main__ as command
 from experiments import ablation, errors, grid, unseen
-from experiments.sources import OWN, UNTESTED
+from experiments.sources import MOONS, OWN, UNTESTED
 from tfadgm.config import Config
 from tfadgm.data.sources import load_dataset
 from tfadgm.errors import InputError, TrainingError
@@ -127,7 +127,7 @@ def test_data_without_test_points_stay_without():
 def test_variants_are_configurations():
     plain = errors.config_of(errors.FLAGS["mnist"]["sdgm"])
     assert (plain.epochs, plain.learning_rate, plain.ema_momentum, plain.vat_epsilon) == (25, 1e-3, 0.999, 0.0)
-    assert all(unseen.choice(variant).dataset == UNTESTED for variant in unseen.CHOICES)
+    assert {unseen.choice(variant).dataset for variant in unseen.CHOICES} == {UNTESTED, MOONS}
     assert unseen.length("wine, alpha 10, 2000 steps").epochs == 2000  # one step an epoch
     assert (unseen.length("digits, shares, 1000 steps").epochs, unseen.length("wine, 1000 steps").alpha) == (84, None)
 
