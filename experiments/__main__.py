@@ -2,7 +2,7 @@
 
     digits, moons, mnist, mnist_100       test errors by label seed, beside simpler methods and the paper
     mnist_epoch, mnist_{12,55,170}_epochs what a training of MNIST takes
-    ablation, choices, lengths            how the presets were chosen, on labels that training does not see
+    ablation, choices                     how the presets were chosen, on labels that training does not see
     step, serving, likelihood             what a training step, a served prediction, an estimate of log p(x) cost
     trust, compatibility                  how far served answers can be trusted, and by which releases of TensorFlow
     tuning                                what a search is worth
@@ -26,7 +26,7 @@ from tfadgm.errors import InputError
 
 MODULES = {
     **dict.fromkeys(FLAGS, "errors"),
-    **dict.fromkeys(("choices", "lengths"), "unseen"),
+    "choices": "unseen",
     **{
         name: name
         for name in (

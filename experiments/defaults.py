@@ -1,7 +1,7 @@
-"""What rules for data without a preset are worth, on training points whose labels training does not see.
+"""What the rules of the preset of a user's own data are worth, on training points whose labels training does not see.
 
     python -m experiments defaults --data-dir DIR                             every rule on every set of the first half
-    python -m experiments defaults --data-dir DIR --sets iris wine --rules preset alpha
+    python -m experiments defaults --data-dir DIR --sets iris wine --rules preset "alpha 50"
 
 Sets are those of `experiments.panel`, scikit-learn's among them; rules are chosen on the first half of them by name,
 and the other half is looked at in the end. Runs tell of test points, and that is not collected.
@@ -19,48 +19,30 @@ import numpy as np
 from experiments import panel
 from experiments.grid import JOBS, RUNS, Cell, collect, complete
 from experiments.results import RESULTS, command_of, load, origin, parser, save, table
-from tfadgm.config import Config
+from tfadgm.config import OWN_FILE, Config
 from tfadgm.data.dataset import Dataset
 from tfadgm.errors import InputError
 from tfadgm.files import write_text
-from tfadgm.resolve import default_alpha
+from tfadgm.resolve import default_epochs, radius
 
 SEEDS = 1
-ADDED: dict[str, Any] = {
-    "marginalization": "rao_blackwellised",
-    "labeled_weight": 0.1,
-    "distribution_alignment_weight": 10.0,
-    "distribution_alignment_tolerance": 0.5,
-    "vat_weight": 20.0,
-}
-
-
-def floor_of_alpha(dataset: Dataset, labels: int, share: float = 0.5) -> float:
-    """The published weight, and at least `share` of the number of features."""
-    return max(default_alpha(len(dataset.x), labels), share * float(np.prod(dataset.x.shape[1:])))
-
-
-def radius(dataset: Dataset, share: float) -> float:
-    """`share` of the median distance of a standardised point to its tenth neighbour, among a thousand."""
-    from sklearn.neighbors import NearestNeighbors
-
-    x = dataset.x[:1000].reshape(len(dataset.x[:1000]), -1).astype(np.float64)
-    x = np.nan_to_num((x - np.nanmean(x, 0)) / np.maximum(np.nanstd(x, 0), 1e-9))
-    return round(share * float(np.median(NearestNeighbors(n_neighbors=11).fit(x).kneighbors(x)[0][:, -1])), 3)
-
-
-def both(dataset: Dataset, labels: int) -> dict[str, Any]:
-    return ADDED | {"vat_epsilon": radius(dataset, 0.3), "alpha": floor_of_alpha(dataset, labels)}
-
-
-Rule = Callable[[Dataset, int], dict[str, Any]]
+Rule = Callable[[Dataset], dict[str, Any]]
 RULES: dict[str, Rule] = {
-    "preset": lambda dataset, labels: {},
-    "alpha": lambda dataset, labels: {"alpha": floor_of_alpha(dataset, labels)},
-    "additions": lambda dataset, labels: ADDED | {"vat_epsilon": radius(dataset, 0.3)},
-    "additions, alpha": both,
-    "estimate": lambda dataset, labels: {"class_prior": "estimate"},
-    "additions, alpha, estimate": lambda dataset, labels: both(dataset, labels) | {"class_prior": "estimate"},
+    "preset": lambda dataset: {},
+    "unlabeled averages": lambda dataset: {"batch_norm_stream": "unlabeled"},
+    "alpha 50": lambda dataset: {"alpha": 50.0},
+    "published alpha": lambda dataset: {"alpha": None},
+    "exact sum": lambda dataset: {"marginalization": "exact"},
+    "whole labeled bound": lambda dataset: {"labeled_weight": 1.0},
+    "VAT": lambda dataset: {"vat_epsilon": radius(dataset, dataset.likelihood)},
+    "no VAT": lambda dataset: {"vat_epsilon": 0.0},
+    "estimated p(y)": lambda dataset: {"class_prior": "estimate"},
+    "larger, longer": lambda dataset: {
+        "hidden_units": (256, 256),
+        "latent_units": 32,
+        "auxiliary_units": 32,
+        "epochs": 2 * default_epochs(Config.for_dataset(OWN_FILE), len(dataset.x)),
+    },
 }
 
 
@@ -104,7 +86,7 @@ def cell(name: str, data_dir: str | None, rule: str, seed: int) -> Cell:
     where = None if name in panel.BUNDLED else data_dir
     dataset = panel.draw(name, where, seed)
     labels = panel.LABELS * dataset.classes
-    choices = RULES[rule](dataset, labels)
+    choices = RULES[rule](dataset)
     config = Config.for_dataset(panel.PREFIX + name, data_dir=where, labels=labels, seed=seed, **choices)
     return Cell(RUNS / "defaults" / f"{name}, {rule}-{seed}", config)
 
@@ -121,8 +103,9 @@ def tables(result: dict[str, Any]) -> str:
 
 HEAD = """# Rules for data without a preset
 
-Percent of the training points without a label that a rule gets wrong, five labels of each class. A rule is what is put
-on top of the preset of a user's own data: a floor of half the number of features under alpha; the additions of the
-MNIST preset, with a radius of 0.3 times the distance to the tenth neighbour; both; a class prior that is
-estimated.
+Percent of the training points without a label that are missed, five labels of each class. A rule is what is put in
+place of what `presets/arrays.toml` and `resolve` have: batch normalisation that predicts with the statistics of the
+unlabeled stream; a weight of the labels of 50, or the published 0.1 N / labels, in place of 500; the exact sum over the
+classes; the bound of labeled points with weight 1; a virtual adversarial term on any data, or on none; a p(y) that is
+estimated; twice the width and the steps.
 """

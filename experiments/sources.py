@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 
@@ -30,28 +29,6 @@ def arrays(x: np.ndarray, y: np.ndarray) -> Dataset:
     return Dataset(x, y.astype(np.int64), x[:0], none, numbered(len(np.unique(y))), likelihood_of(x))
 
 
-def bundled(name: str) -> Dataset:
-    from sklearn import datasets
-
-    x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    return arrays(x.astype(np.float32), y)
-
-
-def images(data_dir: str | None, seed: int) -> Dataset:
-    data = mnist(data_dir)
-    return arrays(data.x[:5000], data.y[:5000])
-
-
-OWN: dict[str, Callable[[str | None, int], Dataset]] = {
-    "digits, levels": lambda data_dir, seed: arrays(digits().x, digits().y),
-    "digits, shares": lambda data_dir, seed: arrays(digits().x / 16, digits().y),
-    "iris": lambda data_dir, seed: bundled("iris"),
-    "wine": lambda data_dir, seed: bundled("wine"),
-    "breast cancer": lambda data_dir, seed: bundled("breast_cancer"),
-    "half-moons": lambda data_dir, seed: arrays(*draw_moons(1000, 0)),
-    MOONS: lambda data_dir, seed: arrays(*draw_moons(10_000, 0)),
-    "5000 of MNIST": images,
-}
-SOURCES.update(OWN)
+SOURCES[MOONS] = lambda data_dir, seed: arrays(*draw_moons(10_000, 0))
 SOURCES[HELD_OUT] = held_out
 SOURCES[UNTESTED] = lambda data_dir, seed: digits().without_tests()

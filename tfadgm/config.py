@@ -19,7 +19,7 @@ from tfadgm.models.base import LIKELIHOODS, OLD_NAMES, renamed
 
 AUTO = "auto"
 OF_LABELS = "labels", "label_seed", "label_choice", "class_prior", "labeled_batch", "alpha"  # not of density models
-DERIVED = "hidden_units", "xla"  # choices that a preset may leave to `resolve`, as "auto"
+DERIVED = "hidden_units", "xla", "vat_epsilon"  # choices that a preset may leave to `resolve`, as "auto"
 OWN_FILE = "arrays"  # the preset of data that have none
 
 
@@ -86,7 +86,7 @@ class Config:
     epochs: Annotated[
         int | None,
         AtLeast(1),
-        "passes over the unlabeled points; by default 25, or as many as make 2000 steps, 1000 up to 500 rows",
+        "passes over the unlabeled points; by default 25, or as many as make 1000 steps",
     ] = None
     labeled_batch: Annotated[int, AtLeast(1), "labeled examples per step (at most all of them)"] = 100
     unlabeled_batch: Annotated[int, AtLeast(1), "unlabeled examples per step (at most all of them)"] = 100

@@ -90,7 +90,9 @@ def _choices(config: Config, dataset: Dataset) -> Iterator[str]:
     steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
     yield f"{config.epochs} epochs of {steps} step{'s' * (steps > 1)}"
     if config.alpha is not None:
-        yield f"alpha {config.alpha:.3g}: 0.1 times {len(dataset.x)} rows / {len(dataset.label_indices)} labels"
+        yield f"alpha {config.alpha:.3g}: the weight of the labels beside the bound"
+    if config.choices.get("vat_epsilon"):
+        yield f"virtual adversarial radius {config.vat_epsilon:.3g}: from the distances of neighbors"
 
 
 def _suspicious(dataset: Dataset) -> Iterator[str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tfadgm.config import AUTO, DERIVED, Config
+from tfadgm.data.arrays import INTENSITIES
 from tfadgm.data.dataset import UNLABELED, Dataset
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError, line
+from tfadgm.nn.preprocessing import Scaling
+from tfadgm.nn.tables import TableEncoding
 
-LEAST_EPOCHS, LEAST_STEPS = 25, 2000  # results/lengths.md tells what more steps bring
-SMALL, FEW_STEPS = 500, 1000  # up to so many rows, so many steps are enough, and so are small networks
-SMALL_UNITS, UNITS = (64, 64), (256, 256)
+LEAST_EPOCHS, LEAST_STEPS = 25, 1000
+SMALL, SMALL_UNITS, UNITS = 500, (64, 64), (128, 128)  # up to so many rows, small networks are enough
+RADIUS, NEIGHBOR, LOOKED_AT = 0.3, 10, 1000  # of VAT: a share of the distance to such a neighbor, among so many points
 ALPHA_SCALE = 0.1  # alpha = 0.1 N / N_labeled (Maaløe et al. 2016, section 3.3)
 
 
@@ -33,9 +38,11 @@ def resolve(config: Config, dataset: Dataset) -> Config:
         filled["label_seed"] = config.seed if config.label_seed is None else config.label_seed
         if config.alpha is None:
             filled["alpha"] = default_alpha(len(dataset.x), len(dataset.label_indices))
-    rules = {"hidden_units": default_hidden_units, "xla": default_xla}
-    filled |= {name: rules[name](len(dataset.x)) for name in DERIVED if config.choices.get(name) == AUTO}
     config = config.replace(**filled)
+    rules = {"hidden_units": default_hidden_units, "xla": default_xla, "vat_epsilon": default_vat_epsilon}
+    config = config.replace(
+        **{name: rules[name](config, dataset) for name in DERIVED if config.choices.get(name) == AUTO}
+    )
     _check_likelihood(config, dataset)
     if not config.is_density:
         class_shares(config, dataset)
@@ -43,24 +50,57 @@ def resolve(config: Config, dataset: Dataset) -> Config:
 
 
 def default_epochs(config: Config, points: int) -> int:
-    """LEAST_EPOCHS, or as many as make LEAST_STEPS steps, FEW_STEPS on small data."""
-    steps = FEW_STEPS if points <= SMALL else LEAST_STEPS
-    return max(LEAST_EPOCHS, -(-steps // steps_per_epoch(points, config.unlabeled_batch)))
+    """LEAST_EPOCHS, or as many as make LEAST_STEPS steps."""
+    return max(LEAST_EPOCHS, -(-LEAST_STEPS // steps_per_epoch(points, config.unlabeled_batch)))
 
 
-def default_hidden_units(points: int) -> tuple[int, ...]:
-    """The widths of the hidden layers for training on `points` rows: results/lengths.md."""
-    return SMALL_UNITS if points <= SMALL else UNITS
+def default_hidden_units(config: Config, dataset: Dataset) -> tuple[int, ...]:
+    """The widths of the hidden layers."""
+    return SMALL_UNITS if len(dataset.x) <= SMALL else UNITS
 
 
-def default_xla(points: int) -> bool:
-    """Whether to compile for training on `points` rows: on small data that takes longer than it saves."""
-    return points > SMALL
+def default_xla(config: Config, dataset: Dataset) -> bool:
+    """Whether to compile the step: on small data that takes longer than it saves."""
+    return len(dataset.x) > SMALL
 
 
-def default_alpha(points: int, labels: int, scale: float = ALPHA_SCALE) -> float:
+def default_vat_epsilon(config: Config, dataset: Dataset) -> float:
+    """The radius of VAT for intensities of images; 0 for other data, some of which it ruins: results/defaults.md."""
+    if config.likelihood != "bernoulli" or dataset.x[0].size < INTENSITIES[0]:
+        return 0.0
+    return radius(dataset, config.likelihood)
+
+
+def radius(dataset: Dataset, likelihood: str) -> float:
+    """RADIUS times the median distance of LOOKED_AT scaled training points to their NEIGHBOR-th neighbor among them.
+
+    Examples:
+        >>> x, none = np.arange(30.0)[:, None], np.zeros(0, int)
+        >>> data = Dataset(x, np.arange(30) % 2, x[:0], none, ("even", "odd"), "gaussian")
+        >>> radius(data, "gaussian") * x.std()  # of neighbors that are 5 away
+        1.5...
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    some = np.random.default_rng(0).permutation(len(dataset.x))[:LOOKED_AT]
+    rows = fitted_scaling(dataset, likelihood)(dataset.x[some]).numpy()
+    search = NearestNeighbors(n_neighbors=min(NEIGHBOR, len(rows) - 1)).fit(rows)
+    return float(f"{RADIUS * np.median(search.kneighbors()[0][:, -1]):.3g}")
+
+
+def fitted_scaling(dataset: Dataset, likelihood: str) -> Any:
+    """The layer that scales the points of `dataset` as a model's own does."""
+    scaling: Any = Scaling(dataset.x.shape[1:], "float64" if dataset.x.dtype == np.float64 else "float32")
+    if dataset.schema is not None:
+        scaling = TableEncoding(dataset.schema.to_json())
+    scaling.build()
+    scaling.adapt(dataset.x, likelihood)
+    return scaling
+
+
+def default_alpha(points: int, labels: int) -> float:
     """The weight of the classification term for `labels` among `points`."""
-    return scale * points / labels
+    return ALPHA_SCALE * points / labels
 
 
 def class_shares(config: Config, dataset: Dataset) -> tuple[float, ...] | None:
@@ -100,7 +140,7 @@ def _check_likelihood(config: Config, dataset: Dataset) -> None:
             )
         if any((part[:1000] != np.rint(part[:1000])).any() for part in (dataset.x, dataset.x_test)):
             raise InputError("Expected integers with --dequantize. Received fractions: leave it out")
-    if config.likelihood == "bernoulli" and dataset.x.min() < 0:
+    if config.likelihood == "bernoulli" != dataset.likelihood and dataset.x.min() < 0:
         raise InputError(
             "Expected features of 0 or more for the bernoulli likelihood. "
             f"Received the minimum {dataset.x.min()}: choose --likelihood gaussian"

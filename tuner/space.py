@@ -18,7 +18,7 @@ from tfadgm.config import OLD_NAMES, RUN, Config
 from tfadgm.errors import InputError
 from tfadgm.hyperparameters import AtLeast, Hyperparameter
 from tfadgm.models import hyperparameters
-from tfadgm.resolve import ALPHA_SCALE, default_alpha
+from tfadgm.resolve import default_alpha
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ STANDS_FOR = {"width": "hidden_units", "depth": "hidden_units", "alpha_scale": "
 STAND_INS = {
     "width": Hyperparameter("width", int, AtLeast(1), "units of every hidden layer", 500),
     "depth": Hyperparameter("depth", int, AtLeast(0), "hidden layers", 2),
-    "alpha_scale": Hyperparameter("alpha_scale", float, AtLeast(0), "alpha as a multiple of its default", 1.0),
+    "alpha_scale": Hyperparameter("alpha_scale", float, AtLeast(0), "alpha as a multiple of that of the preset", 1.0),
 }
 ALIASES = {"hidden": "hidden_units", **OLD_NAMES}
 FLAGS = (
@@ -205,16 +205,17 @@ def configured(base: Config, values: dict[str, Any], points: int, labels: int) -
         width = values.get("width", base.hidden_units[0] if base.hidden_units else STAND_INS["width"].default)
         fields["hidden_units"] = (width,) * values.get("depth", len(base.hidden_units))
     if "alpha_scale" in values:
-        fields["alpha"] = default_alpha(points, labels, values["alpha_scale"] * ALPHA_SCALE)
+        usual = default_alpha(points, labels) if base.alpha is None else base.alpha
+        fields["alpha"] = values["alpha_scale"] * usual
     return base.replace(**fields)
 
 
-def preset_values(space: Space, base: Config, points: int, labels: int) -> dict[str, Any]:
+def preset_values(space: Space, base: Config) -> dict[str, Any]:
     """The values of `base`, or the nearest that the space has."""
     wanted = base.flat() | {
         "width": base.hidden_units[0] if base.hidden_units else STAND_INS["width"].default,
         "depth": len(base.hidden_units),
-        "alpha_scale": 1.0 if base.alpha is None else base.alpha / default_alpha(points, labels),
+        "alpha_scale": 1.0,
     }
     return {name: dimension.nearest(wanted[name]) for name, dimension in space.items()}
 

@@ -39,8 +39,7 @@ class SearchSpec:
 
     def preset(self) -> dict[str, Any]:
         """The values of its first trial."""
-        dataset = self.scorer.dataset
-        return spaces.preset_values(self.space, self.scorer.base, len(dataset.x), len(dataset.label_indices))
+        return spaces.preset_values(self.space, self.scorer.base)
 
     def contents(self) -> dict[str, Any]:
         """What `search.json` holds."""

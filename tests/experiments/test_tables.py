@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments import ablation, defaults, errors, panel, readme, serving_tables, unseen
+from experiments import ablation, defaults, errors, panel, readme, serving_tables
 from experiments.results import RESULTS, load, summary, table, with_error
 from experiments.tuning import tables as tuning_tables
 from tfadgm.reproduce import table2
@@ -10,7 +10,6 @@ from tfadgm.reproduce import table2
 TABLES = {
     "ablation": lambda: ablation.tables(load("ablation")),
     "defaults": lambda: defaults.tables(load("defaults")),
-    "lengths": lambda: unseen.tables(load("lengths")),
     "mnist_100": lambda: errors.tables(load("mnist_100")),
     "panel": lambda: panel.tables(load("panel")),
     "serving": lambda: serving_tables.tables(load("serving"), load("trust")),

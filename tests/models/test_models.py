@@ -181,15 +181,17 @@ def test_warm_up_raises_the_weight_of_the_divergences(kind, x, y):
 
 
 @SLOW_ALL
-def test_averages_of_batch_normalisation_belong_to_the_unlabeled_stream(kind, x, y):
-    """Every network has averages of its own, and other labeled points leave them as they are."""
+@pytest.mark.parametrize("owner", ["unlabeled", "labeled"])
+def test_averages_of_batch_normalisation_belong_to_one_stream(kind, owner, x, y):
+    """Every network has averages of its own, and other points of the other stream leave them as they are."""
     averages = []
-    for labeled in (x, 1 - x):
-        model = make_model(kind)
+    for other in (x, 1 - x):
+        model = make_model(kind, batch_norm_stream=owner)
         before = [weight.numpy() for layer in model._flatten_layers() if isinstance(layer, BatchNorm)
                   for weight in (layer.mean, layer.variance)]  # fmt: skip
         model.compile(optimizer=keras.optimizers.SGD(0.0), run_eagerly=True)
-        model.fit(stream(labeled, y, x), steps_per_epoch=1, verbose=0, shuffle=False)
+        batches = stream(other, y, x) if owner == "unlabeled" else stream(x, y, other)
+        model.fit(batches, steps_per_epoch=1, verbose=0, shuffle=False)
         after = [weight.numpy() for layer in model._flatten_layers() if isinstance(layer, BatchNorm)
                  for weight in (layer.mean, layer.variance)]  # fmt: skip
         assert len(after) == 4 * len(model.layers[1:])

@@ -107,6 +107,13 @@ def test_bernoulli_scaling_reaches_the_unit_interval(x, largest):
     np.testing.assert_allclose(layer.invert(layer(x)), x, rtol=1e-6)
 
 
+def test_intensities_below_zero_reach_it_too():
+    x = np.array([[-1.0, 0.0], [1.0, 0.5]], np.float32)
+    layer = scaling(x, "bernoulli")
+    np.testing.assert_allclose(layer(x), [[0, 0.5], [1, 0.75]])
+    np.testing.assert_allclose(layer.invert(layer(x)), x)
+
+
 def test_the_same_levels_in_any_type_are_the_same_images():
     levels = RANDOM.integers(0, 17, [50, 8, 8])
     kinds = [levels.astype(np.uint8), levels.astype(np.float32), levels / 16, levels]
@@ -128,6 +135,10 @@ def test_the_same_levels_in_any_type_are_the_same_images():
         (np.array([[0.0, 1.5]]), "gaussian"),
         (np.where(RANDOM.random([20, 784]) < 0.8, 0, RANDOM.random([20, 784])), "bernoulli"),  # a flat image
         (np.where(RANDOM.random([20, 784]) < 0.8, 0, RANDOM.integers(1, 256, [20, 784])).astype(np.uint8), "bernoulli"),
+        (np.where(RANDOM.random([20, 784]) < 0.8, -1, 2 * RANDOM.random([20, 784]) - 1), "bernoulli"),
+        (np.where(RANDOM.random([20, 64]) < 0.8, 0, RANDOM.integers(1, 17, [20, 64])).astype(float), "bernoulli"),
+        (np.where(RANDOM.random([20, 9]) < 0.8, 0, RANDOM.integers(1, 17, [20, 9])).astype(float), "gaussian"),  # few
+        (np.where(RANDOM.random([20, 64]) < 0.8, 0, np.logspace(0, 4, 64) * RANDOM.random([20, 64])), "gaussian"),
         (RANDOM.random([20, 784]), "gaussian"),
         (RANDOM.poisson(0.1, [20, 784]), "gaussian"),  # counts
     ],

@@ -88,7 +88,7 @@ def test_an_interrupted_search_draws_what_it_would_have_drawn(tmp_path, algorith
 @pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
 def test_the_first_trial_can_be_given(tmp_path, algorithm):
     space = search_space("sdgm", {}, {})
-    first = preset_values(space, Config.for_dataset("mnist"), 60_000, 100)
+    first = preset_values(space, Config.for_dataset("mnist"))
     oracle = make_oracle(algorithm, "bound", space, 3, 3, 0, first)
     ran(tmp_path, oracle, Scores())
     values = [own_values(oracle.trials[name].hyperparameters.values) for name in oracle.start_order]

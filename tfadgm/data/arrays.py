@@ -33,7 +33,8 @@ OPTIONAL = {"x_test", "y_test", "class_names"}
 KERAS = {"x_train": "x", "y_train": "y"}  # the names in the files of Keras
 SPARSE = {"format", "shape", "data"}
 BOMB = 100, 2**30  # a file whose content is so many times its size, and so many bytes, is refused
-INTENSITIES = 64, 0.5  # so many flat features in [0, 1], of which such a share is 0 or 1, are intensities
+INTENSITIES = 64, 0.5  # so many flat features, of which such a share is at an end of their range, are intensities
+SPANNED = 0.8  # of the range of all features: what half of them span, if they are of one range
 ROUNDING = 1e-3  # of a deviation: what float32 may lose of a feature
 
 
@@ -106,20 +107,25 @@ def make_dataset(
 def likelihood_of(x: np.ndarray) -> str:
     """ "bernoulli" for features that are 0 or 1 and for intensities of images, else "gaussian".
 
-    Intensities are bytes or numbers from 0, of the shape of an image. Flat features may be those of an image, too: if
-    they are many, in [0, 1] or bytes, and mostly at an end of their range.
+    Intensities are bytes or numbers from 0, of the shape of an image. Flat features and numbers below 0 may be those of
+    an image, too: if they are many, in [0, 1] or bytes or of one range, and mostly at an end of it.
     """
-    low, high = x.min(), x.max()
+    low, high = float(x.min()), float(x.max())
     if x.dtype == np.bool_ or (low >= 0 and high <= 1 and _share(x, 0, 1) == 1):
         return "bernoulli"
-    if low < 0:
-        return "gaussian"
-    if x.ndim > 2:
+    if low >= 0 and x.ndim > 2:
         return "bernoulli"
     features, share = INTENSITIES
-    bounded = high <= 1 or (x.dtype == np.uint8 and high > 127)
-    many = x.shape[1] >= features
-    return "bernoulli" if bounded and many and _share(x, low, high) >= share else "gaussian"
+    if x[0].size < features or _share(x, low, high) < share:
+        return "gaussian"
+    bounded = low >= 0 and (high <= 1 or (x.dtype == np.uint8 and high > 127))
+    return "bernoulli" if bounded or _one_range(x, high - low) else "gaussian"
+
+
+def _one_range(x: np.ndarray, whole: float) -> bool:
+    """Whether half of the features that vary span most of the range `whole` of all."""
+    spans = x.max(0).astype(np.float64) - x.min(0)
+    return bool(np.median(spans[spans > 0]) >= SPANNED * whole) if whole else False
 
 
 def _share(x: np.ndarray, low: float, high: float) -> float:

@@ -13,8 +13,7 @@ from tfadgm.data.dataset import Dataset
 from tfadgm.data.streams import batch_indices
 from tfadgm.inference.elbo import clip_by_global_norm
 from tfadgm.models import Classifier
-from tfadgm.nn.preprocessing import Scaling
-from tfadgm.nn.tables import TableEncoding
+from tfadgm.resolve import fitted_scaling
 from tfadgm.training.build import build_model
 
 SUPERVISED_STEPS = 1000
@@ -30,11 +29,14 @@ def supervised_error(config: Config, dataset: Dataset) -> float:
     x, y = tf.constant(dataset.x[labels]), tf.constant(dataset.y[labels])
     batch = min(config.labeled_batch, len(labels))
 
-    @tf.function
+    def follow(step: tf.Tensor) -> tf.Tensor:
+        rows = batch_indices(step, len(labels), batch, config.seed, stream=0)
+        _classifier_step(model, tf.gather(x, rows), tf.gather(y, rows), step)
+        return step + 1
+
+    @tf.function(autograph=False)
     def fit() -> None:
-        for step in tf.range(SUPERVISED_STEPS, dtype=tf.int64):
-            rows = batch_indices(step, len(labels), batch, config.seed, stream=0)
-            _classifier_step(model, tf.gather(x, rows), tf.gather(y, rows), step)
+        tf.while_loop(lambda step: step < SUPERVISED_STEPS, follow, [tf.constant(0, tf.int64)])
 
     fit()
     batches = [model.predict_on_batch(dataset.x_test[i : i + 1000]) for i in range(0, len(dataset.x_test), 1000)]
@@ -71,11 +73,7 @@ def self_training_error(config: Config, dataset: Dataset) -> float:
 
 def _scikit_error(classifier: Any, config: Config, dataset: Dataset) -> float:
     """Fits a scikit-learn classifier to all training points, scaled as for the model, with the labels that it sees."""
-    scaling: Any = Scaling(dataset.x.shape[1:], "float64" if dataset.x.dtype == np.float64 else "float32")
-    if dataset.schema is not None:
-        scaling = TableEncoding(dataset.schema.to_json())
-    scaling.build()
-    scaling.adapt(dataset.x, config.likelihood)
+    scaling = fitted_scaling(dataset, config.likelihood)
     with warnings.catch_warnings():
         # LabelSpreading divides by zero for a test point whose neighbors have no class yet.
         warnings.filterwarnings("ignore", "invalid value encountered in divide", RuntimeWarning)

@@ -48,7 +48,7 @@ def calibrate(model: Classifier, points: int = POINTS) -> dict[str, Any]:
     if not isinstance(model, DeepGenerativeClassifier):
         return {"temperature": 1.0, "left_out": "the model draws no examples to fit a temperature on"}
     y = np.arange(points) % model.classes
-    predict = tf.function(model.call, reduce_retracing=True)
+    predict = tf.function(model.call, autograph=False, reduce_retracing=True)
     batches = range(0, points, BATCH)
     probabilities = np.concatenate(
         [predict(model.generate(y[start : start + BATCH], (0, start))).numpy() for start in batches]

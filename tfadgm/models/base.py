@@ -183,7 +183,8 @@ class BaseModel(keras.Model):
         """`function` as a tf.function that is traced once a model, not once a call."""
         traces = self.__dict__.setdefault("_traces", {})
         if function.__qualname__ not in traces:
-            traces[function.__qualname__] = tf.function(function, **options)
+            # No Python branch depends on a tensor, and to look for one takes longer than the trace.
+            traces[function.__qualname__] = tf.function(function, autograph=False, **options)
         return traces[function.__qualname__]
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -15,6 +15,8 @@ from tfadgm.inference.sampling import Sampler
 from tfadgm.models.classifier import Classifier
 from tfadgm.nn.normalization import BatchNormMode
 
+STREAMS = "unlabeled", "labeled"
+
 
 class DeepGenerativeClassifier(Classifier):
     """A classifier q(y|a,x) learned together with a deep generative model of x.
@@ -23,7 +25,7 @@ class DeepGenerativeClassifier(Classifier):
 
     Arguments as in `Classifier`, and
 
-        latent_units, marginalization, samples, labeled_weight: as annotated.
+        latent_units, marginalization, samples, labeled_weight, batch_norm_stream: as annotated.
 
     Examples:
         >>> model = SDGM((4,), classes=3, hidden_units=(8,), latent_units=2, auxiliary_units=2)
@@ -48,10 +50,14 @@ class DeepGenerativeClassifier(Classifier):
         labeled_weight: Annotated[
             float, AtLeast(0), "weight of the bound of labeled examples beside that of unlabeled ones"
         ] = 1.0,
+        batch_norm_stream: Annotated[
+            str, OneOf(STREAMS), "stream whose statistics batch normalization predicts with: unlabeled or labeled"
+        ] = "unlabeled",
         **options: Any,
     ) -> None:
         super().__init__(feature_shape, classes, **options)
         self.latent_units, self.marginalization = latent_units, marginalization
+        self.batch_norm_stream = batch_norm_stream
         self.samples, self.labeled_weight = samples, labeled_weight
         self.reports("labeled_elbo", "unlabeled_elbo", "label_nll", *(part.name for part in self.regularizers))
 
@@ -135,9 +141,12 @@ class DeepGenerativeClassifier(Classifier):
     def training_terms(self, data: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         (x_labeled, y), x_unlabeled = data["labeled"], data["unlabeled"]
         x_labeled, x_unlabeled = self.prepare_inputs(x_labeled, seeds[0]), self.prepare_inputs(x_unlabeled, seeds[1])
-        sampler = self.sampler(seeds[2], tf.shape(x_labeled)[0], "batch", kl_weight=self.kl_weight)
+        modes: tuple[BatchNormMode, BatchNormMode] = ("batch", "update")
+        if self.batch_norm_stream == "labeled":
+            modes = ("update", "batch")
+        sampler = self.sampler(seeds[2], tf.shape(x_labeled)[0], modes[0], kl_weight=self.kl_weight)
         labeled, log_q_y = self.labeled_terms(x_labeled, y, sampler)
-        sampler = self.sampler(seeds[3], tf.shape(x_unlabeled)[0], "update", kl_weight=self.kl_weight)
+        sampler = self.sampler(seeds[3], tf.shape(x_unlabeled)[0], modes[1], kl_weight=self.kl_weight)
         unlabeled, logits = self.unlabeled_terms(x_unlabeled, sampler)
         loss = elbo.objective(labeled, unlabeled, log_q_y, self.alpha, self.labeled_weight)
         added, values = self.regularization(x_unlabeled, logits, sampler, seeds[4])

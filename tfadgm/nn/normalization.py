@@ -14,8 +14,8 @@ BatchNormMode = Literal["average", "batch", "update"]
 class BatchNorm(keras.layers.Layer):
     """Batch normalization (Ioffe and Szegedy 2015) of [N, units].
 
-    Keras's own layer knows training or not; here the labeled stream is normalized by its own batch without entering
-    the running averages, which belong to the unlabeled stream.
+    Keras's own layer knows training or not; here each stream is normalized by its own batch, and one of them enters
+    the running averages.
 
     Examples:
         >>> norm = BatchNorm()

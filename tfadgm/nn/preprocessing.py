@@ -48,13 +48,15 @@ class Scaling(keras.layers.Layer):
             )
 
     def adapt(self, x: np.ndarray, likelihood: str, dequantize: bool = False) -> None:
-        """Fits to x [N, *features]: Gaussian features to mean 0 and variance 1, Bernoulli ones into [0, 1].
+        """Fits to x [N, *features]: Gaussian features to mean 0 and variance 1, Bernoulli ones into [0, 1],
+        where 0 stays what it is unless some are below it.
 
         Gaussian images [N, height, width, channels] are fitted by channel, other Gaussian features one by one and
         without their outliers; to the variance of integers that are spread over their unit with `dequantize`.
         """
         if likelihood == "bernoulli":
-            moments: Any = 0.0, largest_intensity(x)
+            least = min(0.0, float(x.min()))
+            moments: Any = least, largest_intensity(x) - least
         else:
             moments = standardization(x, dequantize)
         shift, scale = (np.broadcast_to(value, self.feature_shape).ravel() for value in moments)
