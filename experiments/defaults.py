@@ -36,6 +36,7 @@ RULES: dict[str, Rule] = {
     "whole labeled bound": lambda dataset: {"labeled_weight": 1.0},
     "VAT": lambda dataset: {"vat_epsilon": radius(dataset, dataset.likelihood)},
     "no VAT": lambda dataset: {"vat_epsilon": 0.0},
+    "convolutions": lambda dataset: {"trunk": "conv"},
     "estimated p(y)": lambda dataset: {"class_prior": "estimate"},
     "larger, longer": lambda dataset: {
         "hidden_units": (256, 256),
@@ -106,6 +107,6 @@ HEAD = """# Rules for data without a preset
 Percent of the training points without a label that are missed, five labels of each class. A rule is what is put in
 place of what `presets/arrays.toml` and `resolve` have: batch normalisation that predicts with the statistics of the
 unlabeled stream; a weight of the labels of 50, or the published 0.1 N / labels, in place of 500; the exact sum over the
-classes; the bound of labeled points with weight 1; a virtual adversarial term on any data, or on none; a p(y) that is
-estimated; twice the width and the steps.
+classes; the bound of labeled points with weight 1; a virtual adversarial term on any data, or on none; a
+convolutional trunk; a p(y) that is estimated; twice the width and the steps.
 """

@@ -107,6 +107,17 @@ def test_bernoulli_scaling_reaches_the_unit_interval(x, largest):
     np.testing.assert_allclose(layer.invert(layer(x)), x, rtol=1e-6)
 
 
+def test_principal_components_keep_their_proportions():
+    mixed = RANDOM.normal(size=[300, 12]) @ RANDOM.normal(size=[12, 12]) + 5
+    _, _, directions = np.linalg.svd(mixed - mixed.mean(0), full_matrices=False)
+    components = mixed @ directions.T
+    part = scaled(components[:200], "gaussian")  # of rows that the directions were not found on alone
+    np.testing.assert_allclose(part.std(0) / part.std(0)[0], components[:200].std(0) / components[:200].std(0)[0], 1e-3)
+    assert np.mean(part**2) == pytest.approx(1, rel=1e-3)
+    for other in (mixed, components[:, ::-1], components[:, :4]):  # which correlate, are of any order, or are few
+        np.testing.assert_allclose(scaled(other, "gaussian").std(0), 1, rtol=1e-3)
+
+
 def test_intensities_below_zero_reach_it_too():
     x = np.array([[-1.0, 0.0], [1.0, 0.5]], np.float32)
     layer = scaling(x, "bernoulli")

@@ -13,6 +13,7 @@ from tfadgm.nn.mlp import Example
 
 REACH = 10.0  # deviations from the mean up to which a value counts; farther ones are drawn in
 SUSPICIOUS = 0.8  # of the largest distance that is possible
+COMPONENTS, NEARLY, LOOKED_AT = 5, 0.1, 2000  # so many columns at least; of a deviation; rows, for correlations
 SMALLEST = 1e-35  # deviation that float32 can divide by
 
 
@@ -52,7 +53,8 @@ class Scaling(keras.layers.Layer):
         where 0 stays what it is unless some are below it.
 
         Gaussian images [N, height, width, channels] are fitted by channel, other Gaussian features one by one and
-        without their outliers; to the variance of integers that are spread over their unit with `dequantize`.
+        without their outliers, but principal components together; to the variance of integers that are spread over
+        their unit with `dequantize`.
         """
         if likelihood == "bernoulli":
             least = min(0.0, float(x.min()))
@@ -127,7 +129,29 @@ def standardization(x: np.ndarray, dequantize: bool = False) -> tuple[np.ndarray
         far = np.maximum(high - mean, mean - low) > reach * deviation
         for index in zip(*np.nonzero(far), strict=True):
             mean[index], deviation[index] = trimmed_moments(x[:, *index])
+        if are_components(x, deviation):
+            deviation = np.full_like(deviation, np.sqrt(np.mean(deviation**2)))
     return mean, np.where((low == high) & (not dequantize) | (deviation < SMALLEST), 1.0, deviation)
+
+
+def are_components(x: np.ndarray, deviation: np.ndarray) -> bool:
+    """Whether the columns of x [N, D] are principal components: their deviations [D] fall, and they do not correlate.
+
+    They share a unit: scaled one by one, the noise of the last would count as much as the first.
+
+    Examples:
+        >>> x = np.random.default_rng(0).normal(size=[100, 8]) * np.arange(8, 0, -1)
+        >>> are_components(x, x.std(0)), are_components(x[:, ::-1], x[:, ::-1].std(0))
+        (True, False)
+    """
+    if x.ndim != 2 or x.shape[1] < COMPONENTS or len(x) < COMPONENTS or (deviation <= 0).any():
+        return False
+    falling = np.sort(deviation)[::-1]
+    if falling[0] < 2 * falling[-1] or np.abs(deviation / falling - 1).max() > NEARLY:
+        return False
+    correlation = np.corrcoef(x[:LOOKED_AT].T.astype(np.float64))
+    chance = 1 / min(len(x), LOOKED_AT)  # what the square of a correlation is by chance
+    return bool(np.mean(correlation[~np.eye(len(correlation), dtype=bool)] ** 2) < 2 * chance)
 
 
 def trimmed_moments(values: np.ndarray) -> tuple[float, float]:
