@@ -17,7 +17,7 @@ from tfadgm.serving import verification
 from tfadgm.serving.commands import export_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
-TINY = {"hidden_units": (8,), "latent_units": 2, "auxiliary_units": 2, "xla": False, "epochs": 2}
+TINY = {"hidden_units": (8,), "latent_units": 2, "auxiliary_units": 2, "xla": False, "epochs": 2, "decay": 0.0}
 RANDOM = np.random.default_rng(0)
 
 

@@ -239,8 +239,9 @@ def preset(dataset: str, model: str) -> dict[str, Any]:
 
 
 def recipe(name: str) -> dict[str, Any]:
-    """What a recipe puts on top of a preset."""
-    return _tables(name)["recipe"]
+    """What a recipe puts on top of a preset; "auto" leaves a field to `resolve`."""
+    found = _tables(name)["recipe"]
+    return {key: None if value == AUTO and key in RUN else value for key, value in found.items()}
 
 
 def recipes() -> Iterator[str]:

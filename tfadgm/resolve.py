@@ -77,8 +77,8 @@ def radius(dataset: Dataset, likelihood: str) -> float:
     Examples:
         >>> x, none = np.arange(30.0)[:, None], np.zeros(0, int)
         >>> data = Dataset(x, np.arange(30) % 2, x[:0], none, ("even", "odd"), "gaussian")
-        >>> radius(data, "gaussian") * x.std()  # of neighbors that are 5 away
-        1.5...
+        >>> round(float(radius(data, "gaussian") * x.std()), 1)  # of neighbors that are 5 away
+        1.5
     """
     from sklearn.neighbors import NearestNeighbors
 

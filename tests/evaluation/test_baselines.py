@@ -5,6 +5,7 @@ import pytest
 from tests.support.toys import stripes, toys  # noqa: F401  a fixture
 from tfadgm.config import Config
 from tfadgm.evaluation import baselines
+from tfadgm.nn.preprocessing import Scaling
 from tfadgm.resolve import resolve
 
 
@@ -21,15 +22,15 @@ def test_the_supervised_baseline_does_not_inherit_a_falling_step_size(config, mo
     monkeypatch.setattr(baselines, "SUPERVISED_STEPS", 30)
     errors = [baselines.supervised_error(config.replace(decay=decay), stripes()) for decay in (0.0, 1.0)]
     assert errors[0] == errors[1]
-    assert [float(model.optimizer.learning_rate) for model in made] == pytest.approx([1e-3, 1e-3])
+    assert [float(model.optimizer.learning_rate) for model in made] == pytest.approx([config.learning_rate] * 2)
 
 
 def test_the_baselines_scale_as_the_run_does(config, monkeypatch):
     """By its likelihood, which a user may have chosen."""
     met = []
-    adapt = baselines.Scaling.adapt
+    adapt = Scaling.adapt
     monkeypatch.setattr(
-        baselines.Scaling, "adapt", lambda self, x, likelihood: met.append(likelihood) or adapt(self, x, likelihood)
+        Scaling, "adapt", lambda self, x, likelihood: met.append(likelihood) or adapt(self, x, likelihood)
     )
     data = stripes()
     positive = type(data)(abs(data.x), data.y, abs(data.x_test), data.y_test, data.class_names, "gaussian")

@@ -15,7 +15,7 @@ from tfadgm.training.build import build_model
 
 def tiny(**choices) -> Config:
     """A run of a toy, whose steps cost next to nothing: these tests are about files and orders."""
-    return Config.for_dataset(**{**TOYS, "epochs": 4, **choices})
+    return Config.for_dataset(**{**TOYS, "epochs": 4, "decay": 0.0, **choices})
 
 
 @pytest.fixture(autouse=True)

@@ -149,9 +149,9 @@ def are_components(x: np.ndarray, deviation: np.ndarray) -> bool:
     falling = np.sort(deviation)[::-1]
     if falling[0] < 2 * falling[-1] or np.abs(deviation / falling - 1).max() > NEARLY:
         return False
-    correlation = np.corrcoef(x[:LOOKED_AT].T.astype(np.float64))
+    correlation: Any = np.corrcoef(x[:LOOKED_AT].T.astype(np.float64))
     chance = 1 / min(len(x), LOOKED_AT)  # what the square of a correlation is by chance
-    return bool(np.mean(correlation[~np.eye(len(correlation), dtype=bool)] ** 2) < 2 * chance)
+    return bool(np.mean(correlation[np.triu_indices(len(correlation), 1)] ** 2) < 2 * chance)
 
 
 def trimmed_moments(values: np.ndarray) -> tuple[float, float]:
