@@ -1,7 +1,7 @@
 """Single-cell counts: normalised, logarithms taken, principal components, then labels for all cells from a few.
 
-python examples/cells.py                  drawn counts of five kinds of cells
-python examples/cells.py counts.npz       your own: x, counts [cells, genes], and y, a name for some, "" for the rest
+python -m examples.cells                  drawn counts of five kinds of cells
+python -m examples.cells counts.npz       your own: x, counts [cells, genes], and y, a name for some, "" for the rest
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A folder of image files: scans of digits, thirty of them in folders of their class, the rest in `unlabeled`.
 
-python examples/images.py
+python -m examples.images
 """
 
 from __future__ import annotations

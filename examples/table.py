@@ -1,6 +1,6 @@
 """A table with missing cells and categories: scikit-learn's wines, of which nine have a label.
 
-python examples/table.py
+python -m examples.table
 """
 
 from __future__ import annotations

