@@ -58,7 +58,8 @@ def test_it_pickles_and_clones(fitted):
     assert clone(classifier).get_params() == classifier.get_params()
 
 
-@pytest.mark.parametrize("marks", [np.nan, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("marks", [np.nan, None])
 def test_text_labels_with_gaps(marks):
     x, y, few = blobs()
     names = np.array(["red", "green", "blue"], object)[y]

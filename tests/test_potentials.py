@@ -89,11 +89,11 @@ def test_one_gaussian_on_one_mode_of_u1_is_the_best_there_is():
     assert gap(next(fits("U1", 0, [0], 3000))) == pytest.approx(best_gaussian_gap(), abs=0.02)
 
 
-@pytest.mark.parametrize(("steps", "largest"), [(1000, 0.6), pytest.param(STEPS, 0.1, marks=pytest.mark.slow)])
-def test_an_auxiliary_variable_finds_both_modes_of_u1(steps, largest):
+@pytest.mark.slow
+def test_an_auxiliary_variable_finds_both_modes_of_u1():
     """By one seed; one Gaussian, on one mode, is 0.9 nats below log Z."""
-    model = next(fits("U1", 4, [0], steps))
-    assert gap(model) < largest
+    model = next(fits("U1", 4, [0], STEPS))
+    assert gap(model) < 0.1
     shares = in_modes("U1", model.draw((1, 1), 10_000)[1]).mean(1)
     np.testing.assert_allclose(shares, mode_shares("U1"), atol=0.1)
 

@@ -79,6 +79,7 @@ def test_a_training_labels_its_unlabeled_rows(table):
     assert len(report["familiarity_quantiles"]) == 100
 
 
+@pytest.mark.slow
 def test_a_table_goes_on_as_if_it_had_not_stopped(table, tmp_path):
     folder, _ = table
     run(Config.for_dataset(str(folder / "mine.csv"), target="ill", **TINY | {"epochs": 1}), tmp_path / "run")
@@ -99,7 +100,7 @@ def test_the_likelihood_of_a_table_is_estimated(table):
     assert len(set(found)) == 3
 
 
-@pytest.mark.parametrize("kind", ["table", "arrays"])
+@pytest.mark.parametrize("kind", ["table", pytest.param("arrays", marks=pytest.mark.slow)])
 def test_new_rows_get_what_training_gave_them(kind, request, tmp_path):
     folder = request.getfixturevalue(kind)[0]
     source = folder / ("mine.csv" if kind == "table" else "mine.npz")
@@ -167,6 +168,7 @@ def test_rows_of_another_kind_are_named(table, arrays, tmp_path):
         predict(arrays[0] / "run", table[0] / "mine.csv", tmp_path / "out.csv")
 
 
+@pytest.mark.slow
 def test_arrays_in_every_form_are_labeled(arrays, tmp_path):
     from scipy import sparse
 

@@ -87,6 +87,7 @@ def test_a_run_killed_at_any_write_is_resumed_or_begun_again(tmp_path, config, s
         check_same(folder, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_finished_run_that_is_resumed_stays(tmp_path, config):
     pipeline.run(config, tmp_path / "run")
     shutil.copytree(tmp_path / "run", tmp_path / "kept")
@@ -200,6 +201,7 @@ def with_tests(number: int):
     return dataclasses.replace(data, x_test=data.x_test[: 40 - number], y_test=1 - data.y_test[: 40 - number])
 
 
+@pytest.mark.slow
 def test_test_points_may_change_between_parts_of_a_run(tmp_path, config, monkeypatch, capsys):
     """What the earlier part told of the others is dropped, and the report is of the new ones."""
     pipeline.run(config, tmp_path / "run")

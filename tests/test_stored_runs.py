@@ -83,6 +83,7 @@ def test_its_training_goes_on(folder, tmp_path, answers):
     np.testing.assert_allclose(losses, answers[f"{folder.name}_losses"][:3], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_its_likelihood_is_estimated(tmp_path):
     shutil.copytree(STORED / "0.1" / "avae", tmp_path / "run")
     assert estimate(tmp_path / "run", 20, points=10)["points"] == 10

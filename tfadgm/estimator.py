@@ -30,7 +30,7 @@ class DGMClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     Args:
         model: "sdgm", "adgm" or "m2".
-        epochs: passes over all rows; by default 25, or as many as make 2000 steps on small data.
+        epochs: passes over all rows; by default 25, or as many as make 1000 steps on small data.
         likelihood: of the features, "bernoulli", "gaussian" or "auto".
         columns: kinds of the columns of a DataFrame that are not seen for what they are, `{"zip": "categorical"}`.
         options: any other hyperparameter of a run by name, as `tfadgm train --help` lists them.

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfadgm import config, estimator
 from tfadgm.data import sources, toy
 from tfadgm.evaluation import baselines, classification, plots
-from tfadgm.training import trainer
+from tfadgm.training import build, trainer
 
 TINY = {"hidden_units": (4,), "latent_units": 2, "xla": False}
 
@@ -33,6 +33,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     )
     monkeypatch.setitem(sources.SOURCES, "digits", lambda data_dir, seed: few)
     monkeypatch.setattr(keras.Model, "fit", fit_once)
+    monkeypatch.setattr(build, "count_flops", lambda model, batch: 1e6)
     monkeypatch.setattr(baselines, "supervised_error", lambda config, dataset: 50.0)
     monkeypatch.setattr(classification, "SCIKIT_POINTS", (0, 0))
     monkeypatch.setattr(classification, "mean_elbo", lambda model, x: -1.0)

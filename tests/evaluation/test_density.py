@@ -93,6 +93,7 @@ def test_a_run_without_labels(tmp_path, capsys, monkeypatch, few_points, model):
     assert "log p(x), 7 importance samples" in format_report(report)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(tmp_path, few_points):
     config = resolve(tiny("lvae"), few_points)
     whole, _ = trainer.train(config, few_points, tmp_path / "whole", verbose=0)
@@ -102,6 +103,7 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(tmp_path, few_point
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.slow
 def test_the_watched_bound_is_that_of_binarised_points(few_points, monkeypatch):
     monkeypatch.setattr(density, "WATCHED_POINTS", 500)
     model = built(tiny("vae"), few_points)

@@ -46,10 +46,17 @@ def linear_gaussian(kind: str, layers: int = 1) -> models.DensityModel:
     ("kind", "layers"),
     [
         ("NFVAE", 1),
-        ("AVAE", 2),
         *(
             pytest.param(kind, layers, marks=pytest.mark.slow)
-            for kind, layers in (("VAE", 1), ("IWAE", 1), ("AVAE", 1), ("LVAE", 1), ("VAE", 2), ("LVAE", 2))
+            for kind, layers in (
+                ("VAE", 1),
+                ("IWAE", 1),
+                ("AVAE", 1),
+                ("LVAE", 1),
+                ("AVAE", 2),
+                ("VAE", 2),
+                ("LVAE", 2),
+            )
         ),
     ],
 )
@@ -154,6 +161,7 @@ def test_another_estimate_is_not_gone_on_with(small, tmp_path):
         log_likelihood(model, x, 100, path=path)
 
 
+@pytest.mark.slow
 def test_samples_come_in_parts_that_memory_allows(small, monkeypatch):
     model, x = small
     monkeypatch.setattr(likelihood, "MOST_ROWS", 4 * 30)

@@ -243,7 +243,8 @@ def test_networks_of_the_auxiliary_variable_may_be_smaller(tmp_path, x):
     np.testing.assert_allclose(loaded.log_likelihood_bound(x), model.log_likelihood_bound(x), rtol=1e-5)
 
 
-@SLOW_ALL
+@pytest.mark.slow
+@ALL
 def test_files_load(tmp_path, kind, x):
     model = randomise(make(kind, stochastic_layers=1 if kind == "NFVAE" else 2))
     model.save(tmp_path / "model.keras")
