@@ -8,6 +8,7 @@
     tuning                                what a search is worth
     panel                                 the defaults on other people's data
     defaults                              rules for such data, on labels that training does not see
+    trunks                                convolutions against fully connected networks
     readme                                puts the tables into README.md and docs/
     train                                 `tfadgm train`, with the data of `experiments.sources` beside its own
 
@@ -38,6 +39,7 @@ MODULES = {
             "compatibility",
             "panel",
             "defaults",
+            "trunks",
             "readme",
         )
     },

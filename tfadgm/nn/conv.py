@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfadgm.nn.mlp import MLP, Example
 from tfadgm.nn.normalization import BatchNorm, BatchNormMode
 
-FILTERS = 32, 64  # of two layers that halve height and width each
+FILTERS = 16, 32  # of two layers that halve height and width each
 KERNEL = 5
 
 
