@@ -11,7 +11,6 @@ Results go to results/defaults.json and results/defaults.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,7 +54,7 @@ def main(name: str, arguments: Sequence[str]) -> None:
     flags.add_argument("--seeds", type=int, default=SEEDS, help=f"draws of rows and labels (default: {SEEDS})")
     flags.add_argument("--jobs", type=int, default=JOBS, help=f"trainings at a time (default: {JOBS})")
     asked = flags.parse_args(arguments)
-    found = every_set(asked.data_dir)
+    found = panel.every_set(asked.data_dir)
     sets = asked.sets or found[: (len(found) + 1) // 2]
     for own, known in ((sets, found), (asked.rules, list(RULES))):
         if foreign := set(own) - set(known):
@@ -77,18 +76,14 @@ def main(name: str, arguments: Sequence[str]) -> None:
     write_text(RESULTS / f"{name}.md", tables(result))
 
 
-def every_set(data_dir: str | None) -> list[str]:
-    """The names of all sets, sorted."""
-    own = [path.stem for path in Path(data_dir).iterdir() if path.suffix != ".md"] if data_dir else []
-    return sorted({*own, *panel.BUNDLED})
-
-
 def cell(name: str, data_dir: str | None, rule: str, seed: int) -> Cell:
     where = None if name in panel.BUNDLED else data_dir
     dataset = panel.draw(name, where, seed)
     labels = panel.LABELS * dataset.classes
     choices = RULES[rule](dataset)
-    config = Config.for_dataset(panel.PREFIX + name, data_dir=where, labels=labels, seed=seed, **choices)
+    config = Config.for_dataset(
+        panel.PREFIX + name, data_dir=where, labels=labels, seed=seed, estimate=False, **choices
+    )
     return Cell(RUNS / "defaults" / f"{name}, {rule}-{seed}", config)
 
 

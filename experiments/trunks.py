@@ -44,7 +44,7 @@ def main(name: str, arguments: Sequence[str]) -> None:
 
 def cell(name: str, data_dir: str, trunk: str) -> Cell:
     config = panel.cell(name, data_dir, 0).config if name != MNIST else Config.for_dataset(MNIST, epochs=EPOCHS)
-    return Cell(RUNS / "trunks" / f"{name}, {trunk}", config.replace(trunk=trunk))
+    return Cell(RUNS / "trunks" / f"{name}, {trunk}", config.replace(trunk=trunk, estimate=False))
 
 
 def tables(result: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from xdist.scheduler import LoadScopeScheduling
 
 import tfadgm
+from tfadgm.evaluation import folds
 from tfadgm.models import DeepGenerativeClassifier
 
 SLOWEST = 10.0  # seconds that a test may take unless it is marked slow
@@ -49,6 +50,13 @@ def pytest_runtest_call(item: pytest.Item):
     if seconds > SLOWEST and not item.get_closest_marker("slow"):
         pytest.fail(f"Expected at most {SLOWEST:.0f} s. Received {seconds:.1f}: make the test smaller, or mark it slow")
     return result
+
+
+@pytest.fixture(autouse=True)
+def no_estimate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five more trainings a run are for the tests of folds alone."""
+    if request.module.__name__ != "tests.evaluation.test_folds":
+        monkeypatch.setattr(folds, "estimate", lambda config, dataset, model: {"left_out": "Left out."})
 
 
 def make_model(kind: str, **options) -> DeepGenerativeClassifier:

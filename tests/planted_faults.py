@@ -209,7 +209,7 @@ FAULTS = [
     Fault(
         "folds that judge by what they trained on",
         ("tuner/objectives.py", "every[fold == number]", "every[fold != number]", "tests/tuner/test_objectives.py"),
-        ("tuner/objectives.py", "        seen[held_out] = UNLABELED\n", "", "tests/tuner/test_objectives.py"),
+        ("tfadgm/data/labels.py", "    y[rows] = UNLABELED\n", "", "tests/tuner/test_objectives.py"),
     ),
     Fault(
         "bad input ends with status 1",

@@ -56,6 +56,7 @@ def test_a_table_is_looked_at(table):
     assert "sex gives" not in told
     assert found["Next"] == [f"tfadgm train --dataset {table} --target ill"]
     assert re.search(r"about \d+ seconds on two cores", found["Expect"][0])
+    assert re.search(r"about \d+ seconds more for the estimate", found["Expect"][1])
 
 
 def test_arrays_are_looked_at(tmp_path):

@@ -4,10 +4,10 @@ import tfadgm.quiet  # noqa: F401  # isort: skip  # before TensorFlow
 from typing import Any
 
 from tfadgm.config import Config
-from tfadgm.models import ADGM, AVAE, IWAE, LVAE, M2, NFVAE, SDGM, VAE
+from tfadgm.models import ADGM, AVAE, IWAE, LVAE, M2, NFVAE, SDGM, VAE, Discriminative
 from tfadgm.version import VERSION
 
-__all__ = ["ADGM", "AVAE", "IWAE", "LVAE", "M2", "NFVAE", "SDGM", "VAE", "Config", "DGMClassifier"]
+__all__ = ["ADGM", "AVAE", "IWAE", "LVAE", "M2", "NFVAE", "SDGM", "VAE", "Config", "DGMClassifier", "Discriminative"]
 __version__ = VERSION
 
 

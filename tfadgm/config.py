@@ -18,7 +18,8 @@ from tfadgm.models import MODELS, hyperparameters
 from tfadgm.models.base import LIKELIHOODS, OLD_NAMES, renamed
 
 AUTO = "auto"
-OF_LABELS = "labels", "label_seed", "label_choice", "class_prior", "labeled_batch", "alpha"  # not of density models
+# Not of density models.
+OF_LABELS = "labels", "label_seed", "label_choice", "class_prior", "labeled_batch", "alpha", "estimate", "use"
 DERIVED = "hidden_units", "xla", "vat_epsilon"  # choices that a preset may leave to `resolve`, as "auto"
 OWN_FILE = "arrays"  # the preset of data that have none
 
@@ -65,7 +66,10 @@ class Config:
         int, Range(0, 2**31 - 1), "chooses initial weights, order of the data and noise, and by default the labels"
     ] = 0
     model: Annotated[
-        str, OneOf(MODELS), "adgm, sdgm or m2; or a density without labels: vae, iwae, avae, nf_vae or lvae"
+        str,
+        OneOf(MODELS),
+        "adgm, sdgm or m2; discriminative, without a model of x; or a density without labels: vae, iwae, avae, nf_vae "
+        "or lvae",
     ] = "sdgm"
     likelihood: Annotated[
         str,
@@ -99,6 +103,12 @@ class Config:
         Range(0, 1, below=True),
         "momentum per step of the averaged weights, which are the trained model; 0 turns it off",
     ] = 0.999
+    estimate: Annotated[
+        bool, "end with the error that folds of the labels let expect, and how simpler methods compare"
+    ] = False
+    use: Annotated[
+        str, OneOf(("model", "best")), "what is kept: the model, or the best by the estimate, taught to a network"
+    ] = "model"
     choices: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,6 +132,8 @@ class Config:
             for name in OF_LABELS:
                 if values[name] != RUN[name].default:
                     raise InputError(f"Expected {name} to be left out with {self.model}. Received: {values[name]}")
+        if values["use"] == "best" and not values["estimate"]:
+            raise InputError("Expected an estimate of errors with --use best. Received none: add --estimate")
         for name in ("labeled_batch", "unlabeled_batch"):
             if choices["batch_norm"] and values[name] < 2:
                 raise InputError(

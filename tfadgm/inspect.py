@@ -18,6 +18,7 @@ from tfadgm.config import RUN, Config
 from tfadgm.data.dataset import UNLABELED, Dataset
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import line
+from tfadgm.evaluation import folds
 from tfadgm.files import write_text
 from tfadgm.nn.preprocessing import outliers
 from tfadgm.nn.tables import TableEncoding
@@ -28,7 +29,8 @@ MOST = 10  # lines of one kind
 FEW = 20  # labels from which more can be told of them
 ROWS = 5000  # that are looked at where all would take long
 APART = 0.75  # area under the curve from which labeled rows are unlike the others
-SECONDS_PER_PFLOP = 20_000.0  # of a common processor
+# Of a common processor: imports, traces and the report; a step of small networks; and the products of large ones.
+SECONDS_AROUND, SECONDS_A_STEP, SECONDS_PER_PFLOP = 30.0, 0.01, 20_000.0
 Section = tuple[str, list[str]]
 
 
@@ -186,14 +188,17 @@ def _cost(config: Config, dataset: Dataset) -> Iterator[str]:
     if dataset.classes:
         batch["labeled"] = tf.constant(dataset.x[labeled]), tf.constant(dataset.y[labeled])
     steps = (config.epochs or 0) * steps_per_epoch(len(dataset.x), config.unlabeled_batch)
-    seconds = 20 + count_flops(model, batch) * steps / 1e15 * SECONDS_PER_PFLOP
-    yield (
-        f"about {seconds / 60:.0f} minutes on two cores"
-        if seconds > 90
-        else f"about {seconds:.0f} seconds on two cores"
-    )
+    a_step = SECONDS_A_STEP + count_flops(model, batch) / 1e15 * SECONDS_PER_PFLOP
+    yield f"about {_duration(SECONDS_AROUND + steps * a_step)} on two cores"
+    if config.estimate:
+        more = SECONDS_AROUND + folds.FOLDS * min(steps, folds.MOST_STEPS) * a_step
+        yield f"about {_duration(more)} more for the estimate of the error; --no-estimate leaves it out"
     weights = sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
     yield f"about {0.6 + 4 * dataset.x.nbytes / 2**30 + 20 * weights / 2**30:.1f} GiB of memory, {weights:,} weights"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
 
 
 def _command(config: Config) -> str:

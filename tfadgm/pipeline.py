@@ -50,12 +50,12 @@ def run(config: Config, run_dir: Path, resume: bool = False, changes: dict[str, 
         training = Training(config, dataset.without_tests(), run_dir)
         training.begin(resume, values)
         model, task = training.model, TASKS[training.model.task]
-        print(task.announce(dataset), flush=True)
+        print(task.announce(config, dataset), flush=True)
         _judge_by(dataset, training.progress)
         folder.begin(config)
         training.fit(epoch_metrics=lambda model: task.metrics(model, dataset))
-        task.finish(model, dataset.x)
-        report = make_report(config, dataset, model, training.progress)
+        model, told = task.finish(config, dataset, model)
+        report = make_report(config, dataset, model, training.progress) | told
         folder.save_model(model)
         task.label(run_dir, model, dataset, report)
         write_history(run_dir / "metrics.csv", training.progress.history)

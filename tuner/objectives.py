@@ -23,7 +23,8 @@ import numpy as np
 
 from tfadgm.config import Config
 from tfadgm.data.dataset import UNLABELED, Dataset
-from tfadgm.errors import InputError, TrainingError
+from tfadgm.data.labels import folds_of, without_labels
+from tfadgm.errors import TrainingError
 from tfadgm.evaluation.classification import class_probabilities, mean_elbo
 from tfadgm.evaluation.metrics import classification_report
 from tfadgm.files import writing
@@ -105,9 +106,7 @@ class TrialScorer:
 
     def _train(self, values: dict[str, Any], fold: Fold, folder: Path, epochs: int | None) -> dict[str, float]:
         x, y, held_out = self.dataset.x, self.dataset.y, fold.held_out
-        seen = y.copy()
-        seen[held_out] = UNLABELED
-        dataset, config = dataclasses.replace(self.dataset, y=seen), self.config(values, len(held_out))
+        dataset, config = without_labels(self.dataset, held_out), self.config(values, len(held_out))
         config = resolve(config.replace(seed=fold.seed, epochs=epochs or config.epochs), dataset)
         keras.backend.clear_session()
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,28 +125,6 @@ class TrialScorer:
             points, classes = self.validation
             scores["val_error"] = classification_report(class_probabilities(model, points), classes)["error"]
         return scores
-
-
-def folds_of(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The fold of each of the labels y [L], evenly over classes; fewer folds where a class has fewer labels.
-
-    Raises:
-        InputError: if a class has one label only, so that no part can do without it.
-    """
-    generator = np.random.default_rng(seed)
-    fewest = int(np.bincount(np.unique(y, return_inverse=True)[1]).min())
-    if fewest < 2:
-        raise InputError(
-            "Expected at least two labels of every class for cross-validation. Received a class with one: "
-            "choose --objective bound, or give a validation set"
-        )
-    folds, fold = min(folds, fewest), np.empty(len(y), np.int64)
-    start = 0
-    for c in np.unique(y):
-        members = generator.permutation(np.flatnonzero(y == c))
-        fold[members] = (start + np.arange(len(members))) % folds
-        start += len(members)  # so that folds are even over all classes too
-    return fold
 
 
 def disagreement(trainings: Sequence[np.ndarray], y: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfadgm.config import DERIVED, RUN, Config
+from tfadgm.data.labels import folds_of
 from tfadgm.errors import InputError
 from tfadgm.files import LOCK, digest, locked, write_json, writing
 from tfadgm.models import MODELS, DeepGenerativeClassifier
@@ -19,7 +20,7 @@ from tfadgm.models.base import renamed
 from tfadgm.resolve import resolve
 from tfadgm.run import labeled_dataset
 from tuner import space as spaces
-from tuner.objectives import BY_ELBO, BY_FOLDS, FOLDS, TrialScorer, folds_of
+from tuner.objectives import BY_ELBO, BY_FOLDS, FOLDS, TrialScorer
 from tuner.validation import read_validation
 
 SEARCH = "search.json"

@@ -1,9 +1,12 @@
 """The simpler methods that a report sets beside a run."""
 
+import numpy as np
 import pytest
 
 from tests.support.toys import stripes, toys  # noqa: F401  a fixture
 from tfadgm.config import Config
+from tfadgm.data.dataset import UNLABELED
+from tfadgm.data.labels import without_labels
 from tfadgm.evaluation import baselines
 from tfadgm.nn.preprocessing import Scaling
 from tfadgm.resolve import resolve
@@ -35,10 +38,32 @@ def test_the_baselines_scale_as_the_run_does(config, monkeypatch):
     data = stripes()
     positive = type(data)(abs(data.x), data.y, abs(data.x_test), data.y_test, data.class_names, "gaussian")
     for likelihood in ("gaussian", "bernoulli"):
-        baselines.self_training_error(config.replace(likelihood=likelihood), positive)
+        baselines.error("self-training", config.replace(likelihood=likelihood), positive)
     assert met == ["gaussian", "bernoulli"]
 
 
-def test_the_baselines_learn_what_is_easy(config):
-    assert baselines.self_training_error(config, stripes()) < 45
-    assert baselines.label_spreading_error(config, stripes()) < 25
+@pytest.mark.parametrize("name", baselines.BASELINES)
+def test_the_baselines_learn_what_is_easy(config, name):
+    assert baselines.error(name, config, stripes()) < 45
+
+
+def test_those_that_learn_from_labels_alone_see_no_other_point(config):
+    """The answers do not change with the points that have no label."""
+    data = stripes()
+    moved = data.x + 100 * (data.y == UNLABELED)[:, None]
+    for name in ("logistic regression", "nearest neighbor", "boosting", "LabelSpreading", "self-training"):
+        path, _ = baselines.BASELINES[name]
+        found = [baselines.answers(name, x, data.y, data.x_test) for x in (data.x, moved)]
+        assert (found[0] == found[1]).all() == ("semi_supervised" not in path), name
+
+
+def test_the_supervised_network_begins_anew_with_each_set_of_labels(config, monkeypatch):
+    monkeypatch.setattr(baselines, "SUPERVISED_STEPS", 20)
+    data = stripes()
+    less = without_labels(data, data.label_indices[:5])
+    batch = config.replace(labeled_batch=15)  # as many as either has
+    found = [model.predict_on_batch(data.x_test) for model in baselines.supervised(batch, [less, data, less])]
+    np.testing.assert_array_equal(found[0], found[2])
+    assert abs(found[0] - found[1]).max() > 0.01
+    (alone,) = (model.predict_on_batch(data.x_test) for model in baselines.supervised(batch, [data]))
+    np.testing.assert_allclose(found[1], alone, atol=1e-6)

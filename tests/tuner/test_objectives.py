@@ -8,11 +8,12 @@ import pytest
 from tests.tuner.helpers import eagerly, flags
 from tfadgm.config import Config
 from tfadgm.data.dataset import UNLABELED, Dataset
+from tfadgm.data.labels import folds_of
 from tfadgm.data.toy import digits
 from tfadgm.errors import InputError, TrainingError
 from tfadgm.evaluation.classification import mean_elbo
 from tuner import objectives
-from tuner.objectives import CLASSES, TrialScorer, disagreement, folds_of
+from tuner.objectives import CLASSES, TrialScorer, disagreement
 from tuner.spec import make_spec
 
 TINY = {

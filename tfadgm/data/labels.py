@@ -51,6 +51,35 @@ def choose_labels(dataset: Dataset, labels: int | None, seed: int, proportional:
     return dataclasses.replace(dataset, y=y)
 
 
+def folds_of(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold of each of the labels y [L], evenly over classes; fewer folds where a class has fewer labels.
+
+    Raises:
+        InputError: if a class has one label only, so that no part can do without it.
+    """
+    generator = np.random.default_rng(seed)
+    fewest = int(np.bincount(np.unique(y, return_inverse=True)[1]).min())
+    if fewest < 2:
+        raise InputError(
+            "Expected at least two labels of every class for cross-validation. Received a class with one: label more, "
+            "or let a search have --objective bound or a validation set"
+        )
+    folds, fold = min(folds, fewest), np.empty(len(y), np.int64)
+    start = 0
+    for c in np.unique(y):
+        members = generator.permutation(np.flatnonzero(y == c))
+        fold[members] = (start + np.arange(len(members))) % folds
+        start += len(members)  # so that folds are even over all classes too
+    return fold
+
+
+def without_labels(dataset: Dataset, rows: np.ndarray) -> Dataset:
+    """`dataset` in which the points `rows` have no label."""
+    y = dataset.y.copy()
+    y[rows] = UNLABELED
+    return dataset.replace(y=y)
+
+
 def _shares(known: np.ndarray, labels: int, order: np.ndarray) -> np.ndarray:
     """How many labels each class gives, [C]; the first of `order` give one more where they cannot be even."""
     if labels > known.sum():

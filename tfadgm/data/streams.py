@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfadgm.data.dataset import UNLABELED
 
 
-def batch_indices(step: tf.Tensor, points: int, batch: int, seed: int, stream: int) -> tf.Tensor:
+def batch_indices(step: tf.Tensor, points: int | tf.Tensor, batch: int, seed: int, stream: int) -> tf.Tensor:
     """Indices [batch] int64 of `points` rows at `step`; every pass is a new permutation of all rows.
 
     `batch` is at most `points`, so a batch meets at most two passes.
@@ -22,7 +22,7 @@ def batch_indices(step: tf.Tensor, points: int, batch: int, seed: int, stream: i
     seeds = tf.stack([_pass_seed(passes[0] + late, seed, stream) for late in (0, 1)])
     # The raw op, because the public wrapper pads a seed for each row along the wrong axis.
     return tf.raw_ops.RandomIndexShuffle(
-        index=row, seed=tf.gather(seeds, passes - passes[0]), max_index=tf.constant(points - 1, tf.int64)
+        index=row, seed=tf.gather(seeds, passes - passes[0]), max_index=tf.cast(points - 1, tf.int64)
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfadgm.config import Config
 from tfadgm.data.dataset import Dataset
-from tfadgm.evaluation import baselines
+from tfadgm.evaluation import baselines, folds
 from tfadgm.evaluation.calibration import calibrate
 from tfadgm.evaluation.likelihood import prepare_inputs
 from tfadgm.evaluation.metrics import balanced_error, by_class, class_probabilities, classification_report
@@ -33,16 +33,27 @@ def mean_elbo(model: Classifier, x: np.ndarray) -> float | None:
     return float(model.log_likelihood_bound(prepare_inputs(model, x[rows])).mean())
 
 
-def announce(dataset: Dataset) -> str:
-    notes = "".join(f"{note}\n" for note in dataset.notes)
-    return notes + (
+def announce(config: Config, dataset: Dataset) -> str:
+    told = (
         f"{len(dataset.label_indices)} labels of {len(dataset.x)} training points, {dataset.classes} classes. "
         f"{len(dataset.y_test)} test labels: for the report only, never for a choice."
     )
+    return "\n".join([*dataset.notes, told, *([folds.announce()] if config.estimate else [])])
 
 
 def metrics(model: Classifier, dataset: Dataset) -> dict[str, float | None]:
     return classification_report(class_probabilities(model, dataset.x_test), dataset.y_test)
+
+
+def finish(config: Config, dataset: Dataset, model: Classifier) -> tuple[Classifier, dict[str, Any]]:
+    """The model, or a network that the best by the estimate has taught."""
+    if not config.estimate:
+        return model, {"estimate": None, "used": None}
+    told, used = folds.estimate(config, dataset, model), None
+    if config.use == "best" and (name := folds.better(told)):
+        model, agreement = folds.taught(name, config, dataset)
+        used = {"method": name, "agreement": agreement}
+    return model, {"estimate": told, "used": used}
 
 
 def report(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any]:
@@ -62,8 +73,8 @@ def report(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any
         "elbo": elbo,
         "bound": None if elbo is None else -elbo,  # of version 0.1: U(x); goes with 0.3
         "supervised_error": baselines.supervised_error(config, dataset) if scored else None,
-        "label_spreading_error": baselines.label_spreading_error(config, dataset) if small else None,
-        "self_training_error": baselines.self_training_error(config, dataset) if small else None,
+        "label_spreading_error": baselines.error("LabelSpreading", config, dataset) if small else None,
+        "self_training_error": baselines.error("self-training", config, dataset) if small else None,
         "temperature": calibrate(model)["temperature"],
         "familiarity_quantiles": familiarity_quantiles(model, dataset.x),
         "test_labels_used_for_choices": 0,
@@ -77,8 +88,10 @@ def label(folder: Path, model: Classifier, dataset: Dataset, report: dict[str, A
 
 
 def table(report: dict[str, Any]) -> str:
+    used = report.get("used")
+    name = f"network taught by {used['method']}" if used else report["model"].upper()
     rows = [
-        (f"{report['model'].upper()}, {report['labels']} labels of {report['training_points']} points", "test_error"),
+        (f"{name}, {report['labels']} labels of {report['training_points']} points", "test_error"),
         ("the same classifier on the labels alone", "supervised_error"),
         ("scikit-learn LabelSpreading", "label_spreading_error"),
         ("scikit-learn SelfTraining", "self_training_error"),
@@ -89,6 +102,8 @@ def table(report: dict[str, Any]) -> str:
     for name, key in rows:
         value = report[key]
         lines.append(f"{name:<56}" + (f"{value:>8.2f} %" if value is not None else f"{'-':>8}"))
+    if told := report.get("estimate"):
+        lines += ["", folds.in_words(told)]
     return "\n".join(lines)
 
 
@@ -104,4 +119,4 @@ def draw(folder: Path, model: Any, dataset: Dataset, history: History) -> None:
     plots.draw_classifier(folder, model, dataset, history)
 
 
-TASK = Task(announce, lambda model, x: None, metrics, report, label, table, draw)
+TASK = Task(announce, finish, metrics, report, label, table, draw)

@@ -15,8 +15,13 @@ WATCHED_POINTS, WATCHED_SAMPLES = 500, 50  # of the estimate of log p(x) that tr
 REPORT_SAMPLES = 100  # importance samples of the report; `tfadgm evaluate` takes as many as one likes
 
 
-def announce(dataset: Dataset) -> str:
+def announce(config: Config, dataset: Dataset) -> str:
     return f"{len(dataset.x)} training points. {len(dataset.x_test)} test points: for the report only."
+
+
+def finish(config: Config, dataset: Dataset, model: DensityModel) -> tuple[DensityModel, dict[str, Any]]:
+    refit_statistics(model, dataset.x)
+    return model, {}
 
 
 def metrics(model: DensityModel, dataset: Dataset) -> dict[str, float | None]:
@@ -68,4 +73,4 @@ def draw(folder: Path, model: Any, dataset: Dataset, history: History) -> None:
     plots.draw_density(folder, model, dataset, history)
 
 
-TASK = Task(announce, refit_statistics, metrics, report, lambda folder, model, dataset, report: None, table, draw)
+TASK = Task(announce, finish, metrics, report, lambda folder, model, dataset, report: None, table, draw)

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfadgm.config import Config
 from tfadgm.data.dataset import Dataset
 from tfadgm.models import BaseModel
@@ -22,7 +20,7 @@ class Task:
 
     Args:
         announce: the first line of a run.
-        finish: what a trained model still needs of the training points x.
+        finish: what is kept of a trained model, and what a report tells of that.
         metrics: what training watches on test points, for the record only.
         report: what a model learned, beside what every run reports.
         label: writes what the model says of the unlabeled training points into the folder of the run.
@@ -30,8 +28,8 @@ class Task:
         draw: writes pictures into a folder.
     """
 
-    announce: Callable[[Dataset], str]
-    finish: Callable[[Any, np.ndarray], None]
+    announce: Callable[[Config, Dataset], str]
+    finish: Callable[[Config, Dataset, Any], tuple[Any, dict[str, Any]]]
     metrics: Callable[[Any, Dataset], dict[str, float | None]]
     report: Callable[[Config, Dataset, Any], dict[str, Any]]
     label: Callable[[Path, Any, Dataset, dict[str, Any]], None]

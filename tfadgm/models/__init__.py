@@ -13,6 +13,7 @@ from tfadgm.models.base import BaseModel
 from tfadgm.models.classifier import Classifier
 from tfadgm.models.deep_generative import DeepGenerativeClassifier
 from tfadgm.models.density import DensityModel
+from tfadgm.models.discriminative import Discriminative
 from tfadgm.models.iwae import IWAE
 from tfadgm.models.lvae import LVAE
 from tfadgm.models.m2 import M2
@@ -21,7 +22,8 @@ from tfadgm.models.sdgm import SDGM
 from tfadgm.models.vae import VAE
 
 MODELS: dict[str, type[BaseModel]] = {
-    "adgm": ADGM, "sdgm": SDGM, "m2": M2, "vae": VAE, "iwae": IWAE, "avae": AVAE, "nf_vae": NFVAE, "lvae": LVAE,
+    "adgm": ADGM, "sdgm": SDGM, "m2": M2, "discriminative": Discriminative,
+    "vae": VAE, "iwae": IWAE, "avae": AVAE, "nf_vae": NFVAE, "lvae": LVAE,
 }  # fmt: skip
 
 
@@ -40,5 +42,5 @@ def make(name: str, feature_shape: Sequence[int], choices: dict[str, Any], **arg
 
 __all__ = [
     "ADGM", "AVAE", "IWAE", "LVAE", "M2", "MODELS", "NFVAE", "SDGM", "VAE", "BaseModel", "Classifier",
-    "DeepGenerativeClassifier", "DensityModel", "hyperparameters", "make",
+    "DeepGenerativeClassifier", "DensityModel", "Discriminative", "hyperparameters", "make",
 ]  # fmt: skip

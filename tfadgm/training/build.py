@@ -115,7 +115,9 @@ def fingerprint(values: dict[str, Any], dataset: Dataset) -> str:
         values: the configuration, as `config.json` has it.
         dataset: whose y holds the labels that training sees.
     """
-    free = ["dataset", "data_dir"] + ["epochs"] * (not values["decay"])  # the arrays stand for the first two
+    free = ["dataset", "data_dir", "estimate", "use"] + ["epochs"] * (
+        not values["decay"]
+    )  # the arrays stand for the first two
     values = renamed(values)
     old = {new: name for name, new in OLD_NAMES.items()}
     defaults = {name: own.default for name, own in RUN.items()}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfadgm import models
 from tfadgm.config import Config
@@ -78,17 +80,8 @@ class Training:
             save_checkpoint(checkpoints, self.model, self.progress, self.run)
         each = epochs_at_once(self.steps, config.epochs or 0, self.progress.epoch, self.until)
         self.model.steps_per_execution = steps_per_execution(each * self.steps)
-        stream = mixed_stream(
-            dataset.x,
-            dataset.y,
-            classes=dataset.classes or None,
-            labeled_batch=config.labeled_batch,
-            unlabeled_batch=config.unlabeled_batch,
-            seed=config.seed,
-            first_step=self.progress.epoch * self.steps,
-        )
         self.model.fit(
-            stream,
+            _stream(config, dataset, self.progress.epoch * self.steps),
             epochs=(config.epochs or 0) // each,
             initial_epoch=self.progress.epoch // each,
             steps_per_epoch=each * self.steps,
@@ -100,6 +93,47 @@ class Training:
                 keras.callbacks.TensorBoard(self.folder / "tensorboard", write_graph=False),
             ],
         )
+
+
+def train_on_each(config: Config, datasets: Sequence[Dataset]) -> Iterator[models.BaseModel]:
+    """A resolved `config` trained on one after another of `datasets`, which differ in their labels alone.
+
+    Each time it is the same model, whose step is traced once, from its first weights on; nothing is kept in a folder.
+    A step takes as many labels as the dataset with the fewest has, at most.
+
+    Raises:
+        TrainingError: if a loss is not finite.
+    """
+    fewest = min(len(dataset.label_indices) for dataset in datasets)
+    config = config.replace(labeled_batch=min(config.labeled_batch, fewest))
+    model = build_model(config, datasets[0])
+    variables = [*model.variables, *model.optimizer.variables]
+    first = [variable.numpy() for variable in variables]
+    steps = (config.epochs or 0) * steps_per_epoch(len(datasets[0].x), config.unlabeled_batch)
+    model.steps_per_execution = steps_per_execution(steps)
+    for dataset in datasets:
+        for variable, value in zip(variables, first, strict=True):
+            variable.assign(value)
+        model.fit(
+            _stream(config, dataset),
+            steps_per_epoch=steps,
+            shuffle=False,
+            verbose=0,
+            callbacks=[StopOnNonFiniteLoss()],
+        )
+        yield model
+
+
+def _stream(config: Config, dataset: Dataset, first_step: int = 0) -> tf.data.Dataset:
+    return mixed_stream(
+        dataset.x,
+        dataset.y,
+        classes=dataset.classes or None,
+        labeled_batch=config.labeled_batch,
+        unlabeled_batch=config.unlabeled_batch,
+        seed=config.seed,
+        first_step=first_step,
+    )
 
 
 def train(

@@ -1,0 +1,125 @@
+"""An honest error from the labels alone."""
+
+import numpy as np
+import pytest
+
+from tests.support.toys import stripes, toys  # noqa: F401  a fixture
+from tfadgm.config import Config
+from tfadgm.data.dataset import UNLABELED
+from tfadgm.errors import InputError
+from tfadgm.evaluation import baselines, folds
+from tfadgm.evaluation.folds import OURS, Folds, answer_folds, estimate, in_words, judged
+from tfadgm.models import Discriminative
+from tfadgm.pipeline import format_report, run
+from tfadgm.resolve import resolve
+from tfadgm.run import Run
+from tfadgm.training.trainer import train, train_on_each
+
+FEW = {"logistic regression": baselines.BASELINES["logistic regression"]}
+
+
+@pytest.fixture
+def config(toys, monkeypatch) -> Config:  # noqa: F811
+    monkeypatch.setattr(baselines, "SUPERVISED_STEPS", 20)
+    monkeypatch.setattr(baselines, "BASELINES", FEW)
+    return resolve(Config.for_dataset(**toys), stripes())
+
+
+def test_every_label_is_judged_by_a_training_without_it(config, monkeypatch):
+    """A label that is turned changes no answer to itself, and the answers of those who learn from it."""
+    data = stripes()
+    row = data.label_indices[0]
+    y = data.y.copy()
+    y[row] = 1 - y[row]
+    monkeypatch.setattr(folds, "folds_of", lambda y, *_: np.arange(len(y)) % 2)
+    before, after = answer_folds(config, data), answer_folds(config, data.replace(y=y))
+    mates = np.arange(20) % 2 == 0  # of its own fold
+    np.testing.assert_array_equal(after.probabilities[mates], before.probabilities[mates])
+    assert abs(after.probabilities[~mates] - before.probabilities[~mates]).max() > 1e-4
+    assert set(before.classes) == {OURS, baselines.SUPERVISED, *FEW}
+    assert (before.y == data.y[data.label_indices]).all()
+
+
+def test_a_model_begins_anew_with_each_fold(config, tmp_path):
+    """The third training is the first again, and one alone is that of a run."""
+    data = stripes()
+    less = data.replace(y=np.where(np.arange(60) < 15, data.y, UNLABELED))
+    config = config.replace(labeled_batch=15)
+    found = [model.predict_on_batch(data.x) for model in train_on_each(config, [less, data, less])]
+    np.testing.assert_array_equal(found[0], found[2])
+    model, _ = train(config, data, tmp_path, verbose=0)
+    np.testing.assert_allclose(found[1], model.predict_on_batch(data.x), atol=1e-6)
+
+
+def test_a_class_with_one_label_leaves_no_estimate(config):
+    data = stripes()
+    y = np.where((data.y == 1) & (np.arange(60) != data.label_indices[data.y[data.label_indices] == 1][0]), -1, data.y)
+    told = estimate(config, data.replace(y=y), None)
+    assert "Expected at least two labels of every class" in told["left_out"]
+    assert in_words(told).startswith("No estimate of the error. Expected at least two labels")
+
+
+def answered(ours: int, best: int) -> Folds:
+    """40 labels of two classes, of which so many are missed: each method by others."""
+    y = np.arange(40) % 2
+    wrong = {OURS: np.arange(40) < ours, "support vectors": np.arange(40) >= 40 - best, "boosting": np.ones(40, bool)}
+    return Folds(y, np.eye(2)[y], {name: np.where(missed, 1 - y, y) for name, missed in wrong.items()})
+
+
+@pytest.mark.parametrize(
+    ("ours", "best", "words"),
+    [
+        (1, 12, "Worth it: the best of the simpler methods, support vectors, errs on about 30 %."),
+        (4, 6, "No difference that so few labels show: support vectors errs on about 15 % of the same folds."),
+        (12, 1, "support vectors is better on your data, with about 2 %: use it, or add --use best."),
+    ],
+)
+def test_a_comparison_is_told_in_words(ours, best, words):
+    told = in_words(judged(answered(ours, best), np.array([0.5, 0.5])))
+    assert told.splitlines()[1] == words
+    assert told.startswith(f"Error about {100 * ours / 40:.0f} %, 95% interval")
+
+
+def test_what_is_told_is_of_points_as_they_are_not_of_labels_as_they_were_chosen():
+    """All mistakes are in a class that has a tenth of the points, and half of the labels."""
+    y = np.arange(40) % 2
+    found = Folds(y, np.eye(2)[y], {OURS: np.zeros(40, int)})
+    assert judged(found, np.array([0.9, 0.1]))["error"] == pytest.approx(10)
+    assert judged(found, np.array([0.5, 0.5]))["error"] == pytest.approx(50)
+
+
+def test_a_run_on_own_data_ends_with_it(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(folds, "answer_folds", lambda config, dataset: answered(1, 12))
+    for name in ("supervised_error", "error"):
+        monkeypatch.setattr(baselines, name, lambda *_: 50.0)
+    report = run(config, tmp_path / "run")
+    assert "--no-estimate leaves them out" in capsys.readouterr().out
+    assert 0 < report["estimate"]["error"] < 5
+    assert run(config.replace(estimate=False), tmp_path / "other")["estimate"] is None
+
+
+def test_the_best_may_be_kept_as_a_network(config, tmp_path, monkeypatch):
+    """It repeats what the method says of every point, and is the model of the run, whose report tells of it."""
+    monkeypatch.setattr(folds, "answer_folds", lambda config, dataset: answered(12, 1))
+    monkeypatch.setattr(baselines, "BASELINES", {"support vectors": ("svm.SVC", {"C": 10.0})})
+    for name in ("supervised_error", "error"):
+        monkeypatch.setattr(baselines, name, lambda *_: 50.0)
+    report = run(config.replace(use="best", epochs=100, hidden_units=(16,)), tmp_path / "run")
+    assert report["used"]["method"] == "support vectors"
+    assert report["used"]["agreement"] > 90
+    kept, data = Run(tmp_path / "run").load_model(), stripes()
+    assert isinstance(kept, Discriminative)
+    assert report["test_error"] == pytest.approx(
+        100 * np.mean(kept.predict(data.x_test, verbose=0).argmax(1) != data.y_test)
+    )
+    assert "network taught by support vectors, 20 labels" in format_report(report)
+
+
+def test_no_method_is_kept_that_is_not_better():
+    assert folds.better(judged(answered(1, 1), np.array([0.5, 0.5]))) is None
+    assert folds.better(judged(answered(2, 1), np.array([0.5, 0.5]))) == "support vectors"
+
+
+def test_the_best_needs_an_estimate(config):
+    with pytest.raises(InputError, match="Expected an estimate of errors with --use best"):
+        config.replace(use="best", estimate=False)
