@@ -150,7 +150,7 @@ def _more(one: Cell) -> dict[str, Any]:
     return {
         "errors": errors,
         "balanced_errors": balanced,
-        "estimate": report["estimate"],
+        "estimate": report.get("estimate"),
         "points": report["training_points"],
         "labels": report["labels"],
     }

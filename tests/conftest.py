@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "PYTEST_XDIST_WORKER" in os.environ:  # a test process for each core
@@ -52,11 +53,12 @@ def pytest_runtest_call(item: pytest.Item):
     return result
 
 
-@pytest.fixture(autouse=True)
-def no_estimate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def no_estimate() -> Iterator[None]:
     """Five more trainings a run are for the tests of folds alone."""
-    if request.module.__name__ != "tests.evaluation.test_folds":
-        monkeypatch.setattr(folds, "estimate", lambda config, dataset, model: {"left_out": "Left out."})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folds, "estimate", lambda config, dataset, model: {"left_out": "Left out."})
+        yield
 
 
 def make_model(kind: str, **options) -> DeepGenerativeClassifier:

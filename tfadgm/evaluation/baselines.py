@@ -42,10 +42,10 @@ def supervised(config: Config, datasets: Sequence[Dataset]) -> Iterator[Any]:
 
     @tf.function(autograph=False, reduce_retracing=True)
     def fit(x: tf.Tensor, y: tf.Tensor) -> None:
-        def follow(step: tf.Tensor) -> tf.Tensor:
+        def follow(step: tf.Tensor) -> list[tf.Tensor]:
             rows = batch_indices(step, tf.shape(y, tf.int64)[0], batch, config.seed, stream=0)
             _classifier_step(model, tf.gather(x, rows), tf.gather(y, rows), step)
-            return step + 1
+            return [step + 1]
 
         tf.while_loop(lambda step: step < SUPERVISED_STEPS, follow, [tf.constant(0, tf.int64)])
 
@@ -70,7 +70,7 @@ def _classifier_step(model: Classifier, x: tf.Tensor, y: tf.Tensor, step: tf.Ten
 
 
 LOGISTIC = "linear_model.LogisticRegression", {"C": 10.0, "max_iter": 1000}
-FOREST = "ensemble.RandomForestClassifier", {"n_estimators": 300, "random_state": 0}
+FOREST = "ensemble.RandomForestClassifier", {"random_state": 0}
 NEIGHBORS = {"kernel": "knn", "n_neighbors": 7}
 # Name: class of scikit-learn and its arguments.
 BASELINES: dict[str, tuple[str, dict[str, Any]]] = {

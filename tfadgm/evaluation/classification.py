@@ -96,14 +96,16 @@ def table(report: dict[str, Any]) -> str:
         ("scikit-learn LabelSpreading", "label_spreading_error"),
         ("scikit-learn SelfTraining", "self_training_error"),
     ]
-    lines = [f"{'test error':>66}"]
     if unequal(report):
         rows.insert(1, ("mean over the classes, which are of unequal size", "test_balanced_error"))
+    lines = [f"{'test error':>66}"]
     for name, key in rows:
         value = report[key]
         lines.append(f"{name:<56}" + (f"{value:>8.2f} %" if value is not None else f"{'-':>8}"))
+    if report["test_error"] is None:
+        lines = [f"{rows[0][0]}. No test labels."]
     if told := report.get("estimate"):
-        lines += ["", folds.in_words(told)]
+        lines.append(folds.in_words(told))
     return "\n".join(lines)
 
 

@@ -83,7 +83,7 @@ def judged(found: Folds, shares: np.ndarray) -> dict[str, Any]:
         "labels": len(found.y), "others": others,
     }  # fmt: skip
     if others:
-        best = min(others, key=lambda name: (others[name], name))
+        best = min(others, key=lambda name: others[name])
         told |= {"best": best, "p_value": round(difference(found.wrong(OURS), found.wrong(best)), 4)}
     return told
 
@@ -143,9 +143,9 @@ def answer_folds(config: Config, dataset: Dataset) -> Folds:
     probabilities = np.zeros([len(y), dataset.classes])
     networks = np.zeros(len(y), np.int64)
     for rows, model in zip(held_out, train_on_each(config, parts), strict=True):
-        probabilities[rows] = class_probabilities(model, dataset.x[labels[rows]])
+        probabilities[rows] = class_probabilities(model, dataset.x[labels])[rows]
     for rows, model in zip(held_out, baselines.supervised(config, parts), strict=True):
-        networks[rows] = class_probabilities(model, dataset.x[labels[rows]]).argmax(1)
+        networks[rows] = class_probabilities(model, dataset.x[labels])[rows].argmax(1)
     classes = {OURS: probabilities.argmax(1), baselines.SUPERVISED: networks}
     if len(dataset.x) <= MOST_POINTS:
         classes |= _by_scikit_learn(config, dataset, list(zip(held_out, parts, strict=True)))
