@@ -63,6 +63,7 @@ HEAD = f"""# Convolutions
 
 Error of the defaults with fully connected networks (mlp) and with convolutions (conv), one draw of labels and weights:
 five labels of each class, MNIST with 100 labels and {EPOCHS} epochs. Seconds are those of a whole process on one
-thread, from start to report; 0 where it was stopped and went on. The trunk may be chosen by the error on training
-points whose labels training does not see, never by that on test points.
+thread, with others beside it, from start to report; 0 where it was stopped and went on. The trunk may be chosen by the
+error on training points whose labels training does not see, never by that on test points. A convolutional step of MNIST
+takes half a second, so its {EPOCHS} epochs would take about two hours, and were not run.
 """

@@ -28,7 +28,7 @@ def test_the_papers_recipe_adds_nothing_to_the_paper(dataset):
     config = Config.for_dataset(dataset, **recipe("paper"))
     for addition in (
         "vat_epsilon", "distribution_alignment_weight", "labeled_weight", "total_count", "binarize", "decay", "alpha",
-        "weight_prior", "batch_norm_stream",
+        "weight_prior", "batch_norm_stream", "trunk",
     ):  # fmt: skip
         assert getattr(config, addition) == getattr(Config(), addition)
     assert config.marginalization == "exact"

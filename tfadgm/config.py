@@ -20,7 +20,7 @@ from tfadgm.models.base import LIKELIHOODS, OLD_NAMES, renamed
 AUTO = "auto"
 # Not of density models.
 OF_LABELS = "labels", "label_seed", "label_choice", "class_prior", "labeled_batch", "alpha", "estimate", "use"
-DERIVED = "hidden_units", "xla", "vat_epsilon"  # choices that a preset may leave to `resolve`, as "auto"
+DERIVED = "hidden_units", "trunk", "xla", "vat_epsilon"  # choices that a preset may leave to `resolve`, as "auto"
 OWN_FILE = "arrays"  # the preset of data that have none
 
 

@@ -88,7 +88,8 @@ def _choices(config: Config, dataset: Dataset) -> Iterator[str]:
     }
     yield f"likelihood {config.likelihood}: {reasons[config.likelihood]}"
     yield f"hidden layers of {' and '.join(map(str, config.hidden_units)) or 'no'} units"
-    yield f"trunk {config.trunk}" + ": --trunk conv sees an image as one" * (dataset.x.ndim > 2)
+    if dataset.x.ndim > 2:
+        yield f"trunk {config.trunk}: convolutions from 32 pixels a side on; --trunk mlp is quicker"
     steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
     yield f"{config.epochs} epochs of {steps} step{'s' * (steps > 1)}"
     if config.alpha is not None:

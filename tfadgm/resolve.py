@@ -16,6 +16,7 @@ from tfadgm.nn.tables import TableEncoding
 
 LEAST_EPOCHS, LEAST_STEPS = 25, 1000
 SMALL, SMALL_UNITS, UNITS = 500, (64, 64), (128, 128)  # up to so many rows, small networks are enough
+LARGE = 32  # pixels a side of images that are seen through convolutions
 RADIUS, NEIGHBOR, LOOKED_AT = 0.3, 10, 1000  # of VAT: a share of the distance to such a neighbor, among so many points
 ALPHA_SCALE = 0.1  # alpha = 0.1 N / N_labeled (Maaløe et al. 2016, section 3.3)
 
@@ -39,7 +40,10 @@ def resolve(config: Config, dataset: Dataset) -> Config:
         if config.alpha is None:
             filled["alpha"] = default_alpha(len(dataset.x), len(dataset.label_indices))
     config = config.replace(**filled)
-    rules = {"hidden_units": default_hidden_units, "xla": default_xla, "vat_epsilon": default_vat_epsilon}
+    rules = {
+        "hidden_units": default_hidden_units, "trunk": default_trunk, "xla": default_xla,
+        "vat_epsilon": default_vat_epsilon,
+    }  # fmt: skip
     config = config.replace(
         **{name: rules[name](config, dataset) for name in DERIVED if config.choices.get(name) == AUTO}
     )
@@ -57,6 +61,12 @@ def default_epochs(config: Config, points: int) -> int:
 def default_hidden_units(config: Config, dataset: Dataset) -> tuple[int, ...]:
     """The widths of the hidden layers."""
     return SMALL_UNITS if len(dataset.x) <= SMALL else UNITS
+
+
+def default_trunk(config: Config, dataset: Dataset) -> str:
+    """Convolutions for images of LARGE pixels a side or more, on which they err less: results/trunks.md."""
+    shape = dataset.x.shape[1:]
+    return "conv" if len(shape) in (2, 3) and min(shape[:2]) >= LARGE else "mlp"
 
 
 def default_xla(config: Config, dataset: Dataset) -> bool:

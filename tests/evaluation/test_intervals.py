@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from tfadgm.evaluation.intervals import difference, error_interval, weights_of_classes
+from tfadgm.evaluation.intervals import difference, error_interval, true_shares, weights_of_classes
 
 
 @pytest.mark.parametrize(("missed", "points"), [(0, 12), (3, 50), (12, 12), (25, 50)])
@@ -36,6 +36,17 @@ def test_labels_weigh_what_they_stand_for():
     assert weights.mean() == pytest.approx(1)
     for index, share in enumerate((0.5, 0.3, 0.2)):
         assert weights[np.array([0, 0, 0, 1, 2, 2]) == index].sum() / 6 == pytest.approx(share)
+
+
+def test_true_shares_are_found_through_confusions():
+    """A thousand points of classes of which one is often taken for another, and fifty labels that tell how often."""
+    random, shares = np.random.default_rng(0), np.array([0.6, 0.3, 0.1])
+    taken_for = np.array([[0.7, 0.3, 0.0], [0.1, 0.8, 0.1], [0.0, 0.2, 0.8]])
+    confusion = np.stack([random.multinomial(50, row) for row in taken_for])
+    found = random.multinomial(1000, shares @ taken_for) / 1000
+    np.testing.assert_allclose(true_shares(confusion, found), shares, atol=0.06)
+    assert abs(found - shares).max() > 0.1
+    np.testing.assert_allclose(true_shares(np.eye(3) * 5, shares), shares, atol=0.02)
 
 
 def test_methods_that_err_alike_cannot_be_told_apart():

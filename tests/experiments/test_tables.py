@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments import ablation, defaults, errors, panel, readme, serving_tables
+from experiments import ablation, defaults, errors, panel, readme, serving_tables, trunks
 from experiments.results import RESULTS, load, summary, table, with_error
 from experiments.tuning import tables as tuning_tables
 from tfadgm.reproduce import table2
@@ -12,6 +12,7 @@ TABLES = {
     "defaults": lambda: defaults.tables(load("defaults")),
     "mnist_100": lambda: errors.tables(load("mnist_100")),
     "panel": lambda: panel.tables(load("panel")),
+    "trunks": lambda: trunks.tables(load("trunks")),
     "serving": lambda: serving_tables.tables(load("serving"), load("trust")),
     "table2": lambda: table2.tables(load("table2")),
     "tuning": lambda: tuning_tables.tables(load("tuning")),

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.support.faults import killed_before
 from tests.training.conftest import tiny
-from tfadgm.config import Config
+from tfadgm.config import Config, recipe
 from tfadgm.data.arrays import make_dataset
 from tfadgm.data.dataset import UNLABELED
 from tfadgm.data.labels import choose_labels
@@ -217,6 +217,18 @@ def test_small_data_have_small_networks(points, units):
     assert resolve(Config.for_dataset("mine.npz", hidden_units=[9]), data).hidden_units == (9,)
 
 
+@pytest.mark.parametrize(
+    ("shape", "trunk"),
+    [((32, 32), "conv"), ((40, 32, 3), "conv"), ((31, 40, 3), "mlp"), ((8, 8), "mlp"), ((4096,), "mlp")],
+)
+def test_large_images_are_seen_through_convolutions(shape, trunk):
+    x = np.random.default_rng(0).integers(0, 256, [20, *shape]).astype(np.uint8)
+    data = make_dataset(x, np.arange(20) % 2)
+    assert resolve(Config.for_dataset("mine.npz"), data).trunk == trunk
+    assert resolve(Config.for_dataset("mine.npz", trunk="conv"), data).trunk == "conv"
+    assert resolve(Config.for_dataset("mine.npz", **recipe("paper")), data).trunk == "mlp"
+
+
 def test_the_radius_of_vat_follows_the_distances_of_images():
     x = np.random.default_rng(0).integers(0, 256, [50, 8, 8]).astype(np.uint8)
     scaled = x.reshape(50, -1) / 255.0
@@ -232,7 +244,7 @@ def test_the_radius_of_vat_follows_the_distances_of_images():
 def test_what_the_data_decide_is_filled_in_once(dataset):
     config = resolve(Config.for_dataset("mine.npz", seed=3), dataset)
     assert (config.epochs, config.likelihood, config.label_seed) == (1000, "gaussian", 3)
-    assert (config.hidden_units, config.xla) == ((64, 64), False)
+    assert (config.hidden_units, config.trunk, config.xla) == ((64, 64), "mlp", False)
     assert (config.alpha, config.vat_epsilon) == (500.0, 0.0)
     assert resolve(config.replace(alpha=None), dataset).alpha == pytest.approx(0.1 * 60 / 20)
     assert resolve(config, dataset) == config
@@ -242,6 +254,7 @@ def test_what_the_data_decide_is_filled_in_once(dataset):
         alpha=2.0,
         likelihood="gaussian",
         label_seed=5,
+        trunk="mlp",
         xla=True,
         hidden_units=[9],
         vat_epsilon=0.5,
@@ -263,3 +276,18 @@ def test_the_operations_of_a_step_are_counted(dataset):
     squares = sum(int(np.prod(weight.shape)) for weight in [*model.trainable_variables, *kernels])
     found = build.count_flops(model, {"unlabeled": tf.constant(dataset.x[:50])})
     assert found == 2 * 50 * (3 * products - 3 * 8) + 2 * squares
+
+
+def test_the_operations_of_convolutions_are_counted():
+    """Of 7 images of 9x9x3, seen by 16 kernels of 5x5 at every other place: forward, to x and to the kernel alike."""
+    kernel = tf.Variable(tf.zeros([5, 5, 3, 16]))
+
+    @tf.function
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(tf.nn.conv2d(x, kernel, 2, "SAME") ** 2)
+        return tape.gradient(y, [x, kernel])
+
+    graph = gradients.get_concrete_function(tf.zeros([7, 9, 9, 3])).graph
+    assert sum(map(build._flops, graph.get_operations())) == 3 * 2 * (7 * 5 * 5) * (5 * 5 * 3 * 16)

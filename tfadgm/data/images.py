@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -100,6 +101,7 @@ def list_images(folder: Path) -> list[Path]:
 
 def read_images(files: Sequence[Path], shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """The images of `files` that can be read, bytes [n, *shape], their places among `files` [n], and what is amiss."""
+    _decoder(tuple(shape))  # traced once, before threads ask for it
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda file: _read(file, tuple(shape)), files))
     kept = np.array([place for place, image in enumerate(found) if not isinstance(image, str)], np.int64)
@@ -126,13 +128,18 @@ def _read(file: Path, shape: tuple[int, ...]) -> np.ndarray | str:
         data = tf.constant(file.read_bytes())
         if not bool(_readable(data)):
             return f"{line(file)}: no PNG, JPEG, GIF or BMP, or too large"
-        return _decode(data, shape).numpy().astype(np.uint8)
+        return _decoder(shape)(data).numpy().astype(np.uint8)
     except (OSError, tf.errors.OpError) as error:
         return f"{line(file)}: {line(str(error).splitlines()[0])[:120]}"
 
 
 _readable = tf.function(is_readable, input_signature=[tf.TensorSpec([], tf.string)])
-_decode = tf.function(decode, reduce_retracing=True)
+
+
+@functools.cache
+def _decoder(shape: tuple[int, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
+    one = tf.function(lambda data: decode(data, shape), input_signature=[tf.TensorSpec([], tf.string)])
+    return one.get_concrete_function()
 
 
 def _label(folder: Path, file: Path) -> str | None:

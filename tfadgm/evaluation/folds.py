@@ -17,8 +17,8 @@ from tfadgm.data.labels import folds_of, without_labels
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError, TrainingError, line
 from tfadgm.evaluation import baselines
-from tfadgm.evaluation.intervals import LEVEL, difference, error_interval, weights_of_classes
-from tfadgm.evaluation.metrics import class_probabilities
+from tfadgm.evaluation.intervals import LEVEL, difference, error_interval, true_shares, weights_of_classes
+from tfadgm.evaluation.metrics import class_probabilities, confusion_matrix
 from tfadgm.inference.regularizers import REGULARIZERS
 from tfadgm.models import Classifier
 from tfadgm.resolve import fitted_scaling
@@ -61,14 +61,15 @@ def estimate(config: Config, dataset: Dataset, model: Classifier) -> dict[str, A
     Args:
         config: resolved.
         dataset: whose y holds the labels that training sees.
-        model: trained on all of them; the shares of the classes that it finds weigh the labels.
+        model: trained on all of them; the shares of the classes that it finds, and how the folds confuse them, tell how
+            much a label weighs.
     """
     try:
         found = answer_folds(config, dataset)
     except (InputError, TrainingError) as error:
         return {"left_out": line(error)}
     shares = np.bincount(class_probabilities(model, dataset.x).argmax(1), minlength=dataset.classes) / len(dataset.x)
-    return judged(found, shares)
+    return judged(found, true_shares(confusion_matrix(found.probabilities, found.y), shares))
 
 
 def judged(found: Folds, shares: np.ndarray) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 LEVEL = 0.95
+SMOOTHING, STEPS = 0.1, 500  # labels of each class that are spread over all; of expectation maximisation
 
 
 def error_interval(wrong: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float, float]:
@@ -29,6 +30,28 @@ def error_interval(wrong: np.ndarray, weights: np.ndarray | None = None) -> tupl
     low = beta.ppf(tail, missed, points - missed + 1) if missed > 0 else 0.0
     high = beta.ppf(1 - tail, missed + 1, points - missed) if missed < points else 1.0
     return share, float(low), float(high)
+
+
+def true_shares(confusion: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The shares of the classes [C] under which a classifier that confuses them so finds the shares `found` [C].
+
+    The most likely ones, by expectation maximisation (Saerens et al. 2002; Lipton et al. 2018).
+
+    Args:
+        confusion: how often labels of each class are taken for each, [C, C], by a training without them.
+        found: shares of the answers to all points, [C].
+
+    Examples:
+        >>> true_shares(np.array([[8, 2], [0, 10]]), np.array([0.4, 0.6])).round(2).tolist()
+        [0.5, 0.5]
+    """
+    taken_for = confusion + SMOOTHING / len(found)
+    taken_for = taken_for / taken_for.sum(1, keepdims=True)
+    shares = np.full(len(found), 1 / len(found))
+    for _ in range(STEPS):
+        from_class = shares[:, None] * taken_for
+        shares = (from_class / from_class.sum(0)) @ found
+    return shares
 
 
 def weights_of_classes(y: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ class BaseModel(keras.Model):
         feature_shape: Sequence[int],
         *,
         hidden_units: Annotated[Units, AtLeast(1), "units of each hidden layer, of every network"] = (500, 500),
-        trunk: Annotated[str, OneOf(TRUNKS), "hidden layers of every network"] = "mlp",
+        trunk: Annotated[str, OneOf(TRUNKS), "hidden layers of every network: mlp, or conv for images"] = "mlp",
         batch_norm: Annotated[bool, "normalize every hidden layer over the batch"] = True,
         likelihood: str = "bernoulli",
         total_count: Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -20,6 +21,12 @@ from tfadgm.resolve import class_shares
 
 AT_ONCE = 20  # steps that run without a return to Python
 LOOKS = 50  # returns to Python, at least, of a run of so many epochs
+# Where an operation has the shapes of what a convolution puts out, and of its kernel.
+CONVOLUTIONS: dict[str, Callable[[tf.Operation], tuple[tf.TensorShape, tf.TensorShape]]] = {
+    "Conv2D": lambda op: (op.outputs[0].shape, op.inputs[1].shape),
+    "Conv2DBackpropInput": lambda op: (op.inputs[2].shape, op.inputs[1].shape),
+    "Conv2DBackpropFilter": lambda op: (op.inputs[2].shape, op.outputs[0].shape),
+}
 
 
 def build_model(config: Config, dataset: Dataset) -> models.BaseModel:
@@ -96,14 +103,22 @@ def epochs_at_once(steps: int, epochs: int, *stops: int) -> int:
 
 
 def count_flops(model: models.BaseModel, batch: dict[str, Any]) -> int:
-    """Operations of the matrix products in one training step, from the shapes in its graph: 2 n k m for each."""
-    graph = tf.function(model._update).get_concrete_function(batch).graph
-    total = 0
-    for op in graph.get_operations():
-        if op.type in ("MatMul", "BatchMatMulV2"):
-            inner = op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
-            total += 2 * inner * op.outputs[0].shape.num_elements()
-    return total
+    """Operations of the products in one training step, from the shapes in its graph.
+
+    2 n k m for matrices, and for a convolution 2 times its kernel for each pixel that comes out and each example.
+    """
+    graph = tf.function(model._update, autograph=False).get_concrete_function(batch).graph
+    return sum(_flops(op) for op in graph.get_operations())
+
+
+def _flops(op: tf.Operation) -> int:
+    if op.type in ("MatMul", "BatchMatMulV2"):
+        inner = op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
+        return int(2 * inner * op.outputs[0].shape.num_elements())
+    if op.type not in CONVOLUTIONS:
+        return 0
+    pixels, kernel = CONVOLUTIONS[op.type](op)
+    return int(2 * (pixels[0] or 1) * pixels[1] * pixels[2] * kernel.num_elements())
 
 
 def fingerprint(values: dict[str, Any], dataset: Dataset) -> str:
