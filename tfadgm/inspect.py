@@ -192,7 +192,7 @@ def _cost(config: Config, dataset: Dataset) -> Iterator[str]:
     a_step = SECONDS_A_STEP + count_flops(model, batch) / 1e15 * SECONDS_PER_PFLOP
     yield f"about {_duration(SECONDS_AROUND + steps * a_step)} on two cores"
     if config.estimate:
-        more = SECONDS_AROUND + folds.FOLDS * min(steps, folds.MOST_STEPS) * a_step
+        more = SECONDS_AROUND + folds.FOLDS * min(steps, folds.most_steps(config)) * a_step
         yield f"about {_duration(more)} more for the estimate of the error; --no-estimate leaves it out"
     weights = sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
     yield f"about {0.6 + 4 * dataset.x.nbytes / 2**30 + 20 * weights / 2**30:.1f} GiB of memory, {weights:,} weights"

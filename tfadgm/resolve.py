@@ -31,10 +31,7 @@ def resolve(config: Config, dataset: Dataset) -> Config:
     Raises:
         InputError: if the likelihood or its noise do not suit the data.
     """
-    filled = {
-        "epochs": config.epochs or default_epochs(config, len(dataset.x)),
-        "likelihood": dataset.likelihood if config.likelihood == AUTO else config.likelihood,
-    }
+    filled: dict[str, Any] = {"likelihood": dataset.likelihood if config.likelihood == AUTO else config.likelihood}
     if not config.is_density:
         filled["label_seed"] = config.seed if config.label_seed is None else config.label_seed
         if config.alpha is None:
@@ -47,6 +44,7 @@ def resolve(config: Config, dataset: Dataset) -> Config:
     config = config.replace(
         **{name: rules[name](config, dataset) for name in DERIVED if config.choices.get(name) == AUTO}
     )
+    config = config.replace(epochs=config.epochs or default_epochs(config, len(dataset.x)))
     _check_likelihood(config, dataset)
     if not config.is_density:
         class_shares(config, dataset)
@@ -54,8 +52,9 @@ def resolve(config: Config, dataset: Dataset) -> Config:
 
 
 def default_epochs(config: Config, points: int) -> int:
-    """LEAST_EPOCHS, or as many as make LEAST_STEPS steps."""
-    return max(LEAST_EPOCHS, -(-LEAST_STEPS // steps_per_epoch(points, config.unlabeled_batch)))
+    """LEAST_EPOCHS, or as many as make LEAST_STEPS steps, with convolutions, which learn in fewer, half as many."""
+    steps = LEAST_STEPS // 2 if config.trunk == "conv" else LEAST_STEPS
+    return max(LEAST_EPOCHS, -(-steps // steps_per_epoch(points, config.unlabeled_batch)))
 
 
 def default_hidden_units(config: Config, dataset: Dataset) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from tfadgm.resolve import fitted_scaling
 from tfadgm.training.trainer import train_on_each
 
 FOLDS = 5
-MOST_STEPS = 2000  # of a training, which bounds what folds cost on large data
+MOST_STEPS = {"mlp": 2000, "conv": 250}  # of a training by trunk, which bounds what folds cost
 MOST_POINTS = 20_000  # of training, beyond which scikit-learn's classifiers take too long
 CERTAIN = 0.05  # a p-value below it tells two methods apart
 OURS = "model"
@@ -127,6 +127,10 @@ def taught(name: str, config: Config, dataset: Dataset) -> tuple[Any, float]:
     return model, round(100 * float(np.mean(class_probabilities(model, x).argmax(1) == answers)), 2)
 
 
+def most_steps(config: Config) -> int:
+    return MOST_STEPS.get(config.trunk, MOST_STEPS["mlp"])
+
+
 def answer_folds(config: Config, dataset: Dataset) -> Folds:
     """Trains every method once a fold.
 
@@ -139,7 +143,7 @@ def answer_folds(config: Config, dataset: Dataset) -> Folds:
     fold = folds_of(y, FOLDS, config.seed)
     held_out = [np.flatnonzero(fold == number) for number in range(fold.max() + 1)]
     parts = [without_labels(dataset, labels[rows]) for rows in held_out]
-    most = -(-MOST_STEPS // steps_per_epoch(len(dataset.x), config.unlabeled_batch))
+    most = -(-most_steps(config) // steps_per_epoch(len(dataset.x), config.unlabeled_batch))
     config = config.replace(epochs=min(config.epochs or most, most))
     probabilities = np.zeros([len(y), dataset.classes])
     networks = np.zeros(len(y), np.int64)
