@@ -89,6 +89,17 @@ def test_what_is_told_is_of_points_as_they_are_not_of_labels_as_they_were_chosen
     assert judged(found, np.array([0.5, 0.5]))["error"] == pytest.approx(50)
 
 
+def test_the_best_of_many_has_been_chosen():
+    """So it must be better by more than one method that was named beforehand; the model need not."""
+    even = np.array([0.5, 0.5])
+    alone, many = answered(8, 1), answered(8, 1)
+    alone.classes.pop("boosting")
+    assert judged(many, even)["p_value"] == pytest.approx(2 * judged(alone, even)["p_value"], abs=1e-3)
+    alone, many = answered(1, 8), answered(1, 8)
+    alone.classes.pop("boosting")
+    assert judged(many, even)["p_value"] == judged(alone, even)["p_value"] < 0.05
+
+
 def test_a_run_on_own_data_ends_with_it(config, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(folds, "answer_folds", lambda config, dataset: answered(1, 12))
     for name in ("supervised_error", "error"):

@@ -85,8 +85,19 @@ def judged(found: Folds, shares: np.ndarray) -> dict[str, Any]:
     }  # fmt: skip
     if others:
         best = min(others, key=lambda name: others[name])
-        told |= {"best": best, "p_value": round(difference(found.wrong(OURS), found.wrong(best)), 4)}
+        told |= {"best": best, "p_value": round(_p_value(found, best, others[best] < told["error"], len(others)), 4)}
     return told
+
+
+def _p_value(found: Folds, best: str, is_better: bool, methods: int) -> float:
+    """That the best of so many other methods is wrong as often as the model: it `is_better` by the weighted errors.
+
+    The best of many is the better for having been chosen (Bonferroni).
+    """
+    ours, other = found.wrong(OURS), found.wrong(best)
+    if is_better != (other.sum() < ours.sum()):  # labels and points tell different things
+        return 1.0
+    return min(1.0, difference(ours, other) * (methods if is_better else 1))
 
 
 def in_words(told: dict[str, Any]) -> str:
