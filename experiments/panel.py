@@ -190,7 +190,7 @@ def _in_all(rows: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = [
         ("mean rank", *(f"{rank:.1f}" for rank in rankdata(errors, axis=1).mean(0))),
         ("mean error", *(f"{error:.1f}" for error in errors.mean(0))),
-        ("mean balanced error", *(f"{error:.1f}" for error in np.mean(balanced, 0))),
+        ("mean balanced error", *("" if np.isnan(error) else f"{error:.1f}" for error in np.mean(balanced, 0))),
     ]
     return [*table(head, lines), "", *_estimates([run for runs in rows.values() for run in runs])]
 
