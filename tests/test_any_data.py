@@ -24,7 +24,7 @@ from tfadgm.resolve import resolve
 from tfadgm.training.build import build_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
-FEW, MANY = 8, 170  # examples of each kind of data: by default, and of the slow tests
+FEW, MANY = 5, 170  # examples of each kind of data: by default, and of the slow tests
 SMALL = {"model": "any", "hidden_units": (4,), "xla": False, "epochs": 1, "labeled_batch": 8, "unlabeled_batch": 8}
 CELLS = st.one_of(
     st.sampled_from(["", "NaN", "?", "-", "1e400", "-0", "1,5", "2024-02-30", "2024-02-29", "true", "é\u202e", " x "]),

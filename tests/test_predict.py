@@ -158,12 +158,17 @@ def test_a_column_that_is_missing_leaves_no_file(table, tmp_path):
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_rows_of_another_kind_are_named(table, arrays, tmp_path):
+def test_rows_that_are_no_table_are_named(table, tmp_path):
+    np.save(tmp_path / "other.npy", np.zeros([5, 3]))
+    with pytest.raises(InputError, match="Expected a table like the data of training"):
+        predict(table[0] / "run", tmp_path / "other.npy", tmp_path / "out.csv")
+
+
+@pytest.mark.slow
+def test_arrays_of_another_kind_are_named(table, arrays, tmp_path):
     np.save(tmp_path / "other.npy", np.zeros([5, 3]))
     with pytest.raises(InputError, match=r"Expected features of shape \(4,\)"):
         predict(arrays[0] / "run", tmp_path / "other.npy", tmp_path / "out.csv")
-    with pytest.raises(InputError, match="Expected a table like the data of training"):
-        predict(table[0] / "run", tmp_path / "other.npy", tmp_path / "out.csv")
     with pytest.raises(InputError, match="Expected arrays"):
         predict(arrays[0] / "run", table[0] / "mine.csv", tmp_path / "out.csv")
 

@@ -8,6 +8,7 @@ from tfadgm.config import Config
 from tfadgm.data.dataset import UNLABELED
 from tfadgm.errors import InputError
 from tfadgm.evaluation import baselines, folds
+from tfadgm.evaluation.classification import finish
 from tfadgm.evaluation.folds import OURS, Folds, answer_folds, estimate, in_words, judged
 from tfadgm.models import Discriminative
 from tfadgm.pipeline import format_report, run
@@ -104,10 +105,13 @@ def test_a_run_on_own_data_ends_with_it(config, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(folds, "answer_folds", lambda config, dataset: answered(1, 12))
     for name in ("supervised_error", "error"):
         monkeypatch.setattr(baselines, name, lambda *_: 50.0)
-    report = run(config, tmp_path / "run")
+    report = run(config.replace(epochs=1), tmp_path / "run")
     assert "--no-estimate leaves them out" in capsys.readouterr().out
     assert 0 < report["estimate"]["error"] < 5
-    assert run(config.replace(estimate=False), tmp_path / "other")["estimate"] is None
+    assert finish(config.replace(estimate=False), stripes(), "the model") == (
+        "the model",
+        {"estimate": None, "used": None},
+    )
 
 
 def test_the_best_may_be_kept_as_a_network(config, tmp_path, monkeypatch):

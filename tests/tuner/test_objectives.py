@@ -136,6 +136,7 @@ def test_the_seed_of_a_search_chooses_its_folds():
     assert held_out[0] != held_out[1]
 
 
+@pytest.mark.slow
 def test_objectives_of_a_real_training(tmp_path, monkeypatch):
     elbos = []
 
