@@ -218,6 +218,7 @@ def test_what_another_process_has_taken_does_not_count():
     assert int(subprocess.run(run, check=True, capture_output=True, text=True).stdout) < 900
 
 
+@pytest.mark.slow
 def test_a_part_that_is_not_full_counts_what_it_holds(small, monkeypatch):
     """7 samples in parts of 3 are the mean of 7 weights."""
     model, x = small

@@ -147,7 +147,7 @@ def test_prepare_inputs_is_the_mean_of_draws(draws):
 @pytest.mark.parametrize(
     ("kind", "marginalization", "samples", "xla"),
     [
-        ("M2", "rao_blackwellised", 2, False),
+        pytest.param("M2", "rao_blackwellised", 2, False, marks=pytest.mark.slow),
         pytest.param("M2", "exact", 1, True, marks=pytest.mark.slow),
         pytest.param("SDGM", "rao_blackwellised", 2, False, marks=pytest.mark.slow),
         pytest.param("ADGM", "exact", 1, False, marks=pytest.mark.slow),

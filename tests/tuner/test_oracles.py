@@ -72,7 +72,7 @@ class Interrupted(Scores):
         return super().__call__(*arguments, **options)
 
 
-@pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
+@pytest.mark.parametrize("algorithm", ["random", pytest.param("bayesian", marks=pytest.mark.slow), "hyperband"])
 def test_an_interrupted_search_draws_what_it_would_have_drawn(tmp_path, algorithm):
     whole = search(tmp_path / "whole", Scores(), algorithm, trials=9)
     with pytest.raises(KeyboardInterrupt):
