@@ -19,10 +19,10 @@ SCORES = {"labeled_elbo": -9.0, "unlabeled_elbo": -8.0, "label_nll": 0.3, "test_
 HISTORY = [{"epoch": epoch, "test_error": 10 - epoch, **SCORES} for epoch in range(1, 4)]
 
 
-SLOW_SHAPES = (4, 4), (4, 4, 1), (2, 2, 2, 2)
-DENSITY_SHAPES = (7,), (4, 4, 3), *SLOW_SHAPES
+SLOW_SHAPES = (2,), (4, 4), (4, 4, 1), (2, 2, 2, 2)
+DENSITY_SHAPES = (4, 4, 3), *SLOW_SHAPES
 SHAPES = pytest.mark.parametrize(
-    "shape", [(2,), (7,), (4, 4, 3), *(pytest.param(shape, marks=pytest.mark.slow) for shape in SLOW_SHAPES)]
+    "shape", [(7,), (4, 4, 3), *(pytest.param(shape, marks=pytest.mark.slow) for shape in SLOW_SHAPES)]
 )
 
 
@@ -46,7 +46,7 @@ def test_every_feature_shape_has_its_figures(tmp_path, shape):
     assert {path.name for path in tmp_path.iterdir()} == names
 
 
-@pytest.mark.parametrize("shape", [(2,), *(pytest.param(shape, marks=pytest.mark.slow) for shape in DENSITY_SHAPES)])
+@pytest.mark.parametrize("shape", [(7,), *(pytest.param(shape, marks=pytest.mark.slow) for shape in DENSITY_SHAPES)])
 def test_a_model_of_x_alone_has_its_figures(tmp_path, shape):
     model = VAE(shape, hidden_units=(8,), latent_units=2)
     plots.draw_density(tmp_path, model, dataset(shape), [{"epoch": 1, "elbo": -9.0}])

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import make_model
+from tests.conftest import ALL, make_model
 from tfadgm.nn.conditionals import Bernoulli, Gaussian
 from tfadgm.nn.conv import Conv
 from tfadgm.nn.mlp import MLP, Example
@@ -69,7 +69,8 @@ def test_an_image_goes_out_in_its_own_order(family):
             np.testing.assert_array_equal(raw[parameter, ..., channel], channel * family.parameters + parameter)
 
 
-@pytest.mark.parametrize("kind", ["M2", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ADGM", "SDGM"))])
+@pytest.mark.slow
+@ALL
 def test_every_model_trains_with_it_and_loads(kind, tmp_path):
     model = make_model(kind, feature_shape=(8, 8), trunk="conv", likelihood="bernoulli")
     x = np.random.default_rng(0).random([12, 8, 8]).astype(np.float32)
