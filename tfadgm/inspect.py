@@ -22,7 +22,7 @@ from tfadgm.evaluation import folds
 from tfadgm.files import write_text
 from tfadgm.nn.preprocessing import outliers
 from tfadgm.nn.tables import TableEncoding
-from tfadgm.resolve import resolve
+from tfadgm.resolve import LARGE, resolve
 from tfadgm.run import labeled_dataset, whole_dataset
 
 MOST = 10  # lines of one kind
@@ -89,7 +89,7 @@ def _choices(config: Config, dataset: Dataset) -> Iterator[str]:
     yield f"likelihood {config.likelihood}: {reasons[config.likelihood]}"
     yield f"hidden layers of {' and '.join(map(str, config.hidden_units)) or 'no'} units"
     if dataset.x.ndim > 2:
-        yield f"trunk {config.trunk}: convolutions from 32 pixels a side on; --trunk mlp is quicker"
+        yield f"trunk {config.trunk}: convolutions from {LARGE} pixels a side on; --trunk mlp is quicker"
     steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
     yield f"{config.epochs} epochs of {steps} step{'s' * (steps > 1)}"
     if config.alpha is not None:

@@ -79,7 +79,7 @@ def answered(ours: int, best: int) -> Folds:
 def test_a_comparison_is_told_in_words(ours, best, words):
     told = in_words(judged(answered(ours, best), np.array([0.5, 0.5])))
     assert told.splitlines()[1] == words
-    assert told.startswith(f"Error about {100 * ours / 40:.0f} %, 95% interval")
+    assert told.startswith(f"Model: error about {100 * ours / 40:.0f} %, 95% interval")
 
 
 def test_what_is_told_is_of_points_as_they_are_not_of_labels_as_they_were_chosen():
@@ -129,6 +129,7 @@ def test_the_best_may_be_kept_as_a_network(config, tmp_path, monkeypatch):
         100 * np.mean(kept.predict(data.x_test, verbose=0).argmax(1) != data.y_test)
     )
     assert "network taught by support vectors, 20 labels" in format_report(report)
+    assert "Kept: support vectors, about" in format_report(report)
 
 
 def test_no_method_is_kept_that_is_not_better():

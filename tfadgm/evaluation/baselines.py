@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfadgm.config import Config
 from tfadgm.data.dataset import UNLABELED, Dataset
 from tfadgm.data.streams import batch_indices
+from tfadgm.evaluation.metrics import class_probabilities
 from tfadgm.inference.elbo import clip_by_global_norm
 from tfadgm.models import Classifier
 from tfadgm.resolve import fitted_scaling
@@ -25,8 +26,7 @@ SUPERVISED = "labels alone"
 def supervised_error(config: Config, dataset: Dataset) -> float:
     """Percent of the test points: the same classifier network q(y|x), trained by cross-entropy on the labels alone."""
     (model,) = supervised(config, [dataset])
-    batches = [model.predict_on_batch(dataset.x_test[i : i + 1000]) for i in range(0, len(dataset.x_test), 1000)]
-    return float(100 * np.mean(np.concatenate(batches).argmax(1) != dataset.y_test))
+    return float(100 * np.mean(class_probabilities(model, dataset.x_test).argmax(1) != dataset.y_test))
 
 
 def supervised(config: Config, datasets: Sequence[Dataset]) -> Iterator[Any]:

@@ -106,6 +106,12 @@ def table(report: dict[str, Any]) -> str:
         lines = [f"{rows[0][0]}. No test labels."]
     if told := report.get("estimate"):
         lines.append(folds.in_words(told))
+        if used:
+            error, repeated = told["others"][used["method"]], used["agreement"]
+            lines.append(
+                f"Kept: {used['method']}, about {error:.0f} %, "
+                f"by a network that repeats {repeated:.0f} % of its answers."
+            )
     return "\n".join(lines)
 
 

@@ -104,9 +104,10 @@ def in_words(told: dict[str, Any]) -> str:
     """Two lines for a user."""
     if "left_out" in told:
         return f"No estimate of the error. {told['left_out']}"
+    low, high = told["low"], told["high"]
     text = (
-        f"Error about {told['error']:.0f} %, {told['level']:.0%} interval {told['low']:.0f} to {told['high']:.0f} %, "
-        f"from {told['labels']} labels."
+        f"{OURS.capitalize()}: error about {told['error']:.0f} %, "
+        f"{told['level']:.0%} interval {low:.0f} to {high:.0f} %, from {told['labels']} labels."
     )
     if "best" not in told:
         return text
