@@ -144,7 +144,7 @@ def _more(one: Cell) -> dict[str, Any]:
     errors = {OURS: report["test_error"], baselines.SUPERVISED: report["supervised_error"]}
     balanced = {OURS: report["test_balanced_error"]}
     for name in baselines.BASELINES:
-        found = np.eye(dataset.classes)[baselines.answers(name, x, dataset.y, asked)]
+        found = baselines.probabilities(name, x, dataset.y, asked, dataset.classes)
         errors[name] = classification_report(found, dataset.y_test)["error"]
         balanced[name] = balanced_error(found, dataset.y_test)
     return {

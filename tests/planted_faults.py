@@ -196,7 +196,7 @@ FAULTS = [
     Fault(
         "a baseline that trains with the run's falling step size",
         None,
-        ("tfadgm/evaluation/baselines.py", "ema_momentum=0.0, decay=0.0", "ema_momentum=0.0",
+        ("tfadgm/training/supervised.py", "ema_momentum=0.0, decay=0.0", "ema_momentum=0.0",
          "tests/evaluation/test_baselines.py"),
     ),
     Fault(

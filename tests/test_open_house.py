@@ -15,8 +15,8 @@ from tests.support.toys import Softmax, toys  # noqa: F401  a fixture
 from tfadgm import M2, cli, pipeline
 from tfadgm.config import Config
 from tfadgm.errors import InputError
-from tfadgm.evaluation import baselines
 from tfadgm.run import Run
+from tfadgm.training import supervised
 
 FLAGS = ["--dataset", "stripes", "--hidden-units", "4", "--no-xla", "--epochs", "3", "--unlabeled-batch", "30",
          "--learning-rate", "0.1", "--ema-momentum", "0"]  # fmt: skip
@@ -24,7 +24,7 @@ FLAGS = ["--dataset", "stripes", "--hidden-units", "4", "--no-xla", "--epochs", 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, toys):  # noqa: F811
-    monkeypatch.setattr(baselines, "SUPERVISED_STEPS", 5)
+    monkeypatch.setattr(supervised, "STEPS", 5)
     monkeypatch.setattr(pipeline, "_draw", lambda *_: None)
 
 

@@ -17,7 +17,7 @@ import pytest
 from tfadgm import cli
 from tfadgm.config import RUN, all_hyperparameters
 from tfadgm.data.toy import digits
-from tfadgm.evaluation import baselines
+from tfadgm.training import supervised
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--labels", "20", "--hidden-units", "8", "--latent-units", "2", "--model", "m2", "--unlabeled-batch", "400",
@@ -57,7 +57,7 @@ def whole(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "whole"
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "SUPERVISED_STEPS", 20)
+        patch.setattr(supervised, "STEPS", 20)
         cli.train([*TINY, "--epochs", "4", "--run-dir", str(folder)])
     assert "20 labels of 1257 training points, 10 classes. 540 test labels: for the report only" in printed.getvalue()
     assert "LabelSpreading" in printed.getvalue()

@@ -95,7 +95,8 @@ class TrialScorer:
         """Those of a trial."""
         own, labels = self.base.seed + seed, self.dataset.label_indices
         if self.objective in BY_FOLDS:
-            fold = folds_of(self.dataset.y[labels], self.folds, own)
+            y = self.dataset.y[labels]
+            fold = folds_of(y, min(self.folds, int(np.unique(y, return_counts=True)[1].min())), own)
             for number in range(fold.max() + 1):
                 yield Fold(f"fold{number}", labels[fold == number], own)
         elif self.objective == "disagreement":

@@ -6,6 +6,7 @@ import pytest
 from tests.support.toys import stripes, toys  # noqa: F401  a fixture
 from tfadgm.config import Config
 from tfadgm.data.dataset import UNLABELED
+from tfadgm.data.labels import without_labels
 from tfadgm.errors import InputError
 from tfadgm.evaluation import baselines, folds
 from tfadgm.evaluation.classification import finish
@@ -14,6 +15,7 @@ from tfadgm.models import Discriminative
 from tfadgm.pipeline import format_report, run
 from tfadgm.resolve import resolve
 from tfadgm.run import Run
+from tfadgm.training import supervised
 from tfadgm.training.trainer import train, train_on_each
 
 FEW = {"logistic regression": baselines.BASELINES["logistic regression"]}
@@ -22,7 +24,7 @@ FEW = {"logistic regression": baselines.BASELINES["logistic regression"]}
 @pytest.fixture
 def config(toys, monkeypatch) -> Config:  # noqa: F811
     monkeypatch.setattr(folds, "estimate", estimate)  # which other tests do without
-    monkeypatch.setattr(baselines, "SUPERVISED_STEPS", 20)
+    monkeypatch.setattr(supervised, "STEPS", 20)
     monkeypatch.setattr(baselines, "BASELINES", FEW)
     return resolve(Config.for_dataset(**toys), stripes())
 
@@ -36,9 +38,11 @@ def test_every_label_is_judged_by_a_training_without_it(config, monkeypatch):
     monkeypatch.setattr(folds, "folds_of", lambda y, *_: np.arange(len(y)) % 2)
     before, after = answer_folds(config, data), answer_folds(config, data.replace(y=y))
     mates = np.arange(20) % 2 == 0  # of its own fold
-    np.testing.assert_array_equal(after.probabilities[mates], before.probabilities[mates])
-    assert abs(after.probabilities[~mates] - before.probabilities[~mates]).max() > 1e-4
-    assert set(before.classes) == {OURS, baselines.SUPERVISED, *FEW}
+    for name in (OURS, baselines.SUPERVISED, *FEW):
+        found, told = before.probabilities[name], after.probabilities[name]
+        np.testing.assert_array_equal(told[mates], found[mates])
+        assert abs(told[~mates] - found[~mates]).max() > 1e-4
+    assert set(before.others) == {baselines.SUPERVISED, *FEW}
     assert (before.y == data.y[data.label_indices]).all()
 
 
@@ -53,19 +57,23 @@ def test_a_model_begins_anew_with_each_fold(config, tmp_path):
     np.testing.assert_allclose(found[1], model.predict_on_batch(data.x), atol=1e-6)
 
 
-def test_a_class_with_one_label_leaves_no_estimate(config):
+def test_a_class_with_one_label_keeps_it_and_is_not_judged(config):
     data = stripes()
-    y = np.where((data.y == 1) & (np.arange(60) != data.label_indices[data.y[data.label_indices] == 1][0]), -1, data.y)
-    told = estimate(config, data.replace(y=y), None)
-    assert "Expected at least two labels of every class" in told["left_out"]
-    assert in_words(told).startswith("No estimate of the error. Expected at least two labels")
+    ones = data.label_indices[data.y[data.label_indices] == 1]
+    few = without_labels(data, ones[1:])
+    found = answer_folds(config, few)
+    assert (found.y == 0).all()
+    assert len(found.y) == len(data.label_indices) - len(ones)
+    assert (found.probabilities[baselines.SUPERVISED][:, 1] > 0).all()
+    told = estimate(config, without_labels(few, few.label_indices[few.y[few.label_indices] == 0][1:]), None)
+    assert in_words(told).startswith("No estimate of the error. Expected two labels of a class")
 
 
 def answered(ours: int, best: int) -> Folds:
     """40 labels of two classes, of which so many are missed: each method by others."""
     y = np.arange(40) % 2
     wrong = {OURS: np.arange(40) < ours, "support vectors": np.arange(40) >= 40 - best, "boosting": np.ones(40, bool)}
-    return Folds(y, np.eye(2)[y], {name: np.where(missed, 1 - y, y) for name, missed in wrong.items()})
+    return Folds(y, y, {name: np.eye(2)[np.where(missed, 1 - y, y)] for name, missed in wrong.items()})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +93,7 @@ def test_a_comparison_is_told_in_words(ours, best, words):
 def test_what_is_told_is_of_points_as_they_are_not_of_labels_as_they_were_chosen():
     """All mistakes are in a class that has a tenth of the points, and half of the labels."""
     y = np.arange(40) % 2
-    found = Folds(y, np.eye(2)[y], {OURS: np.zeros(40, int)})
+    found = Folds(y, y, {OURS: np.eye(2)[np.zeros(40, int)]})
     assert judged(found, np.array([0.9, 0.1]))["error"] == pytest.approx(10)
     assert judged(found, np.array([0.5, 0.5]))["error"] == pytest.approx(50)
 
@@ -94,10 +102,10 @@ def test_the_best_of_many_has_been_chosen():
     """So it must be better by more than one method that was named beforehand; the model need not."""
     even = np.array([0.5, 0.5])
     alone, many = answered(8, 1), answered(8, 1)
-    alone.classes.pop("boosting")
+    alone.probabilities.pop("boosting")
     assert judged(many, even)["p_value"] == pytest.approx(2 * judged(alone, even)["p_value"], abs=1e-3)
     alone, many = answered(1, 8), answered(1, 8)
-    alone.classes.pop("boosting")
+    alone.probabilities.pop("boosting")
     assert judged(many, even)["p_value"] == judged(alone, even)["p_value"] < 0.05
 
 

@@ -99,7 +99,7 @@ class Softmax(Classifier):
 
     def training_terms(self, data: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         (x, y), unlabeled = data["labeled"], self.scaling(data["unlabeled"])
-        nll = self.supervised_loss(self.scaling(x), y, seeds[0], "batch")
+        nll = self.supervised_loss(self.scaling(x), tf.one_hot(y, self.classes), seeds[0], "batch")
         sampler = self.sampler(seeds[1], tf.shape(unlabeled)[0], "update")
         added, values = self.regularization(unlabeled, self.class_logits(unlabeled, sampler), sampler, seeds[2])
         return nll + added, {"label_nll": nll, **values}

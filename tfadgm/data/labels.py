@@ -52,19 +52,18 @@ def choose_labels(dataset: Dataset, labels: int | None, seed: int, proportional:
 
 
 def folds_of(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The fold of each of the labels y [L], evenly over classes; fewer folds where a class has fewer labels.
+    """The fold of each of the labels y [L], evenly over classes; as many folds as labels, where they are fewer.
 
     Raises:
         InputError: if a class has one label only, so that no part can do without it.
     """
     generator = np.random.default_rng(seed)
-    fewest = int(np.bincount(np.unique(y, return_inverse=True)[1]).min())
-    if fewest < 2:
+    if np.bincount(np.unique(y, return_inverse=True)[1]).min() < 2:
         raise InputError(
             "Expected at least two labels of every class for cross-validation. Received a class with one: label more, "
             "or let a search have --objective bound or a validation set"
         )
-    folds, fold = min(folds, fewest), np.empty(len(y), np.int64)
+    folds, fold = min(folds, len(y)), np.empty(len(y), np.int64)
     start = 0
     for c in np.unique(y):
         members = generator.permutation(np.flatnonzero(y == c))

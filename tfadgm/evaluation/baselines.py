@@ -8,65 +8,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfadgm.config import Config
 from tfadgm.data.dataset import UNLABELED, Dataset
-from tfadgm.data.streams import batch_indices
 from tfadgm.evaluation.metrics import class_probabilities
-from tfadgm.inference.elbo import clip_by_global_norm
-from tfadgm.models import Classifier
 from tfadgm.resolve import fitted_scaling
-from tfadgm.training.build import build_model
+from tfadgm.training.supervised import supervised
 
-SUPERVISED_STEPS = 1000
 SUPERVISED = "labels alone"
+MOST_POINTS = 20_000  # of training, beyond which scikit-learn's classifiers take too long
+MOST_TREES = 500  # features by classes, beyond which boosting does
 
 
 def supervised_error(config: Config, dataset: Dataset) -> float:
     """Percent of the test points: the same classifier network q(y|x), trained by cross-entropy on the labels alone."""
     (model,) = supervised(config, [dataset])
     return float(100 * np.mean(class_probabilities(model, dataset.x_test).argmax(1) != dataset.y_test))
-
-
-def supervised(config: Config, datasets: Sequence[Dataset]) -> Iterator[Any]:
-    """The classifier network of `config`, trained on the labels alone of one after another of `datasets`.
-
-    Its step size is constant: it has no unlabeled epochs over which it could fall. Each time it is the same model,
-    whose first weights are those of a run.
-    """
-    model: Any = build_model(config.replace(ema_momentum=0.0, decay=0.0), datasets[0])
-    batch = min(config.labeled_batch, *(len(dataset.label_indices) for dataset in datasets))
-    variables = [*model.variables, *model.optimizer.variables]
-    first = [variable.numpy() for variable in variables]
-
-    @tf.function(autograph=False, reduce_retracing=True)
-    def fit(x: tf.Tensor, y: tf.Tensor) -> None:
-        def follow(step: tf.Tensor) -> list[tf.Tensor]:
-            rows = batch_indices(step, tf.shape(y, tf.int64)[0], batch, config.seed, stream=0)
-            _classifier_step(model, tf.gather(x, rows), tf.gather(y, rows), step)
-            return [step + 1]
-
-        tf.while_loop(lambda step: step < SUPERVISED_STEPS, follow, [tf.constant(0, tf.int64)])
-
-    for dataset in datasets:
-        for variable, value in zip(variables, first, strict=True):
-            variable.assign(value)
-        labels = dataset.label_indices
-        fit(tf.constant(dataset.x[labels]), tf.constant(dataset.y[labels]))
-        yield model
-
-
-def _classifier_step(model: Classifier, x: tf.Tensor, y: tf.Tensor, step: tf.Tensor) -> None:
-    seeds = tf.random.split(tf.stack([tf.constant(model.seed), tf.cast(step, tf.int32)]), 2)
-    x = model.prepare_inputs(x, seeds[0])
-    with tf.GradientTape() as tape:
-        loss = model.supervised_loss(x, y, seeds[1], "update")
-    weights = model.trainable_variables
-    gradients = tape.gradient(loss, [weight.value for weight in weights])
-    used = [(gradient, weight) for gradient, weight in zip(gradients, weights, strict=True) if gradient is not None]
-    gradients, weights = zip(*used, strict=True)
-    model.optimizer.apply(clip_by_global_norm(gradients, model.global_clipnorm), weights)
 
 
 LOGISTIC = "linear_model.LogisticRegression", {"C": 10.0, "max_iter": 1000}
@@ -107,16 +64,64 @@ def fitted(name: str, x: np.ndarray, y: np.ndarray) -> Any:
         return _made(path, arguments).fit(x[seen], y[seen])
 
 
-def answers(name: str, x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """The classes [M] of the points `asked` [M, D] by a classifier that is `fitted`."""
+def probabilities(name: str, x: np.ndarray, y: np.ndarray, asked: np.ndarray, classes: int) -> np.ndarray:
+    """The class probabilities [M, C] of the points `asked` [M, D] by a classifier that is `fitted`.
+
+    For support vectors they are a softmax of how far a point is on the side of each class. A class without a label
+    has none, and a point that nothing is known of has none of any class.
+    """
+    from scipy.special import softmax
+
     with warnings.catch_warnings():
         # LabelSpreading divides by zero for a point whose neighbors have no class yet.
         warnings.filterwarnings("ignore", "invalid value encountered in divide", RuntimeWarning)
-        return fitted(name, x, y).predict(asked)
+        method = fitted(name, x, y)
+        if hasattr(method, "predict_proba"):
+            found = np.nan_to_num(method.predict_proba(asked))
+        else:
+            sides = method.decision_function(asked)
+            found = softmax(np.stack([-sides, sides], 1) if sides.ndim == 1 else sides, axis=1)
+    told = np.zeros([len(asked), classes])
+    told[:, method.classes_] = found
+    return told
+
+
+def answers(
+    name: str, config: Config, datasets: Sequence[Dataset], rows: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """Class probabilities of training points by a method that has learned from one after another of `datasets`.
+
+    Args:
+        name: SUPERVISED, or one of BASELINES.
+        config: resolved.
+        datasets: which differ in their labels alone.
+        rows: of the points, by default all; [M].
+
+    Yields:
+        [M, C] for each dataset.
+    """
+    points = datasets[0].x if rows is None else datasets[0].x[rows]
+    if name == SUPERVISED:
+        yield from (class_probabilities(model, points) for model in supervised(config, datasets))
+        return
+    scaling = fitted_scaling(datasets[0], config.likelihood)
+    x, asked = scaling(datasets[0].x).numpy(), scaling(points).numpy()
+    for dataset in datasets:
+        yield probabilities(name, x, dataset.y, asked, dataset.classes)
+
+
+def methods(dataset: Dataset) -> list[str]:
+    """SUPERVISED, and those of BASELINES that take a minute at most on such data."""
+    if len(dataset.x) > MOST_POINTS:
+        return [SUPERVISED]
+    trees = dataset.classes * dataset.x[0].size
+    slow = {"boosting": trees > MOST_TREES, "self-training forest": dataset.classes * len(dataset.x) > MOST_POINTS}
+    return [SUPERVISED, *(name for name in BASELINES if not slow.get(name))]
 
 
 def error(name: str, config: Config, dataset: Dataset) -> float:
     """Percent of the test points, from all training points, scaled as for the model, with the labels that it sees."""
     scaling = fitted_scaling(dataset, config.likelihood)
-    found = answers(name, scaling(dataset.x).numpy(), dataset.y, scaling(dataset.x_test).numpy())
+    x, tests = scaling(dataset.x).numpy(), scaling(dataset.x_test).numpy()
+    found = probabilities(name, x, dataset.y, tests, dataset.classes).argmax(1)
     return float(100 * np.mean(found != dataset.y_test))

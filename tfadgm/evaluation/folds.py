@@ -21,12 +21,10 @@ from tfadgm.evaluation.intervals import LEVEL, difference, error_interval, true_
 from tfadgm.evaluation.metrics import class_probabilities, confusion_matrix
 from tfadgm.inference.regularizers import REGULARIZERS
 from tfadgm.models import Classifier
-from tfadgm.resolve import fitted_scaling
 from tfadgm.training.trainer import train_on_each
 
 FOLDS = 5
 MOST_STEPS = {"mlp": 2000, "conv": 250}  # of a training by trunk, which bounds what folds cost
-MOST_POINTS = 20_000  # of training, beyond which scikit-learn's classifiers take too long
 CERTAIN = 0.05  # a p-value below it tells two methods apart
 OURS = "model"
 
@@ -37,16 +35,21 @@ class Folds:
 
     Args:
         y: the labels, [L].
-        probabilities: of the model, [L, C].
-        classes: by method, [L] each.
+        fold: which they were left out with, [L].
+        probabilities: by method, [L, C] each.
     """
 
     y: np.ndarray
-    probabilities: np.ndarray
-    classes: dict[str, np.ndarray]
+    fold: np.ndarray
+    probabilities: dict[str, np.ndarray]
+
+    @property
+    def others(self) -> list[str]:
+        """The methods beside the model."""
+        return [name for name in self.probabilities if name != OURS]
 
     def wrong(self, method: str) -> np.ndarray:
-        return self.classes[method] != self.y
+        return self.probabilities[method].argmax(1) != self.y
 
 
 def announce() -> str:
@@ -69,16 +72,14 @@ def estimate(config: Config, dataset: Dataset, model: Classifier) -> dict[str, A
     except (InputError, TrainingError) as error:
         return {"left_out": line(error)}
     shares = np.bincount(class_probabilities(model, dataset.x).argmax(1), minlength=dataset.classes) / len(dataset.x)
-    return judged(found, true_shares(confusion_matrix(found.probabilities, found.y), shares))
+    return judged(found, true_shares(confusion_matrix(found.probabilities[OURS], found.y), shares))
 
 
 def judged(found: Folds, shares: np.ndarray) -> dict[str, Any]:
     """The error of each method, percent, for points whose classes have the `shares` [C], and a comparison in words."""
     weights = weights_of_classes(found.y, shares)
     error, low, high = error_interval(found.wrong(OURS), weights)
-    others = {
-        name: round(100 * error_interval(found.wrong(name), weights)[0], 2) for name in found.classes if name != OURS
-    }
+    others = {name: round(100 * error_interval(found.wrong(name), weights)[0], 2) for name in found.others}
     told: dict[str, Any] = {
         "error": round(100 * error, 2), "low": round(100 * low, 2), "high": round(100 * high, 2), "level": LEVEL,
         "labels": len(found.y), "others": others,
@@ -127,13 +128,8 @@ def better(told: dict[str, Any]) -> str | None:
 def taught(name: str, config: Config, dataset: Dataset) -> tuple[Any, float]:
     """A network that has learned the answers of a method to every training point; the percent that it repeats."""
     x, y = dataset.x, dataset.y
-    if name == baselines.SUPERVISED:
-        (teacher,) = baselines.supervised(config, [dataset])
-        answers = class_probabilities(teacher, x).argmax(1)
-    else:
-        scaled = fitted_scaling(dataset, config.likelihood)(x).numpy()
-        answers = baselines.answers(name, scaled, y, scaled)
-    answers = np.where(y == UNLABELED, answers, y)
+    (shares,) = baselines.answers(name, config, [dataset])
+    answers = np.where(y == UNLABELED, shares.argmax(1), y)
     student = config.replace(model="discriminative", **{f"{part}_weight": 0.0 for part in REGULARIZERS})
     (model,) = train_on_each(student, [dataset.replace(y=answers)])
     return model, round(100 * float(np.mean(class_probabilities(model, x).argmax(1) == answers)), 2)
@@ -144,37 +140,22 @@ def most_steps(config: Config) -> int:
 
 
 def answer_folds(config: Config, dataset: Dataset) -> Folds:
-    """Trains every method once a fold.
+    """Trains every method once a fold. A class with one label keeps it in every training, and is not judged.
 
     Raises:
-        InputError: if a class has one label only.
+        InputError: if no class has two labels.
         TrainingError: if a training diverges.
     """
     labels = dataset.label_indices
+    labels = labels[np.bincount(dataset.y[labels])[dataset.y[labels]] > 1]
+    if not len(labels):
+        raise InputError("Expected two labels of a class, at least, for an estimate of the error. Received one of each")
     y = dataset.y[labels]
     fold = folds_of(y, FOLDS, config.seed)
-    held_out = [np.flatnonzero(fold == number) for number in range(fold.max() + 1)]
-    parts = [without_labels(dataset, labels[rows]) for rows in held_out]
+    parts = [without_labels(dataset, labels[fold == number]) for number in range(fold.max() + 1)]
     most = -(-most_steps(config) // steps_per_epoch(len(dataset.x), config.unlabeled_batch))
     config = config.replace(epochs=min(config.epochs or most, most))
-    probabilities = np.zeros([len(y), dataset.classes])
-    networks = np.zeros(len(y), np.int64)
-    for rows, model in zip(held_out, train_on_each(config, parts), strict=True):
-        probabilities[rows] = class_probabilities(model, dataset.x[labels])[rows]
-    for rows, model in zip(held_out, baselines.supervised(config, parts), strict=True):
-        networks[rows] = class_probabilities(model, dataset.x[labels])[rows].argmax(1)
-    classes = {OURS: probabilities.argmax(1), baselines.SUPERVISED: networks}
-    if len(dataset.x) <= MOST_POINTS:
-        classes |= _by_scikit_learn(config, dataset, list(zip(held_out, parts, strict=True)))
-    return Folds(y, probabilities, classes)
-
-
-def _by_scikit_learn(
-    config: Config, dataset: Dataset, folds: list[tuple[np.ndarray, Dataset]]
-) -> Iterator[tuple[str, np.ndarray]]:
-    x, labels = fitted_scaling(dataset, config.likelihood)(dataset.x).numpy(), dataset.label_indices
-    for name in baselines.BASELINES:
-        classes = np.zeros(len(labels), np.int64)
-        for rows, part in folds:
-            classes[rows] = baselines.answers(name, x, part.y, x[labels[rows]])
-        yield name, classes
+    models = train_on_each(config, parts)
+    found: dict[str, Iterator[np.ndarray]] = {OURS: (class_probabilities(model, dataset.x[labels]) for model in models)}
+    found |= {name: baselines.answers(name, config, parts, labels) for name in baselines.methods(dataset)}
+    return Folds(y, fold, {name: np.stack(list(each))[fold, np.arange(len(y))] for name, each in found.items()})

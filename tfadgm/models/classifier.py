@@ -121,11 +121,10 @@ class Classifier(BaseModel):
             total += part.weight * values[part.name]
         return total, values
 
-    def supervised_loss(self, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, bn_mode: BatchNormMode) -> tf.Tensor:
-        """The mean of -log q(y|x) over scaled x [B, D]; scalar."""
+    def supervised_loss(self, x: tf.Tensor, shares: tf.Tensor, seed: tf.Tensor, bn_mode: BatchNormMode) -> tf.Tensor:
+        """The mean cross-entropy of q(y|x) over scaled x [B, D] and their shares of the classes [B, C]; scalar."""
         logits = self.class_logits(x, self.sampler(seed, tf.shape(x)[0], bn_mode))  # [S, B, C]
-        log_q_y = tf.reduce_sum(tf.one_hot(y, self.classes) * tf.nn.log_softmax(logits), -1)
-        return -tf.reduce_mean(log_q_y)
+        return -tf.reduce_mean(tf.reduce_sum(shares * tf.nn.log_softmax(logits), -1))
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         x, y = data[:2]

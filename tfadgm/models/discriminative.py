@@ -39,7 +39,7 @@ class Discriminative(Classifier):
     def training_terms(self, data: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         (x_labeled, y), x_unlabeled = data["labeled"], data["unlabeled"]
         x_labeled, x_unlabeled = self.prepare_inputs(x_labeled, seeds[0]), self.prepare_inputs(x_unlabeled, seeds[1])
-        nll = self.supervised_loss(x_labeled, y, seeds[2], "update")
+        nll = self.supervised_loss(x_labeled, tf.one_hot(y, self.classes), seeds[2], "update")
         sampler = self.sampler(seeds[3], tf.shape(x_unlabeled)[0], "batch")
         added, values = self.regularization(x_unlabeled, self.class_logits(x_unlabeled, sampler), sampler, seeds[4])
         return self.alpha * nll + added, {"label_nll": nll, **values}
