@@ -107,7 +107,9 @@ class Config:
         bool, "end with the error that folds of the labels let expect, and how simpler methods compare"
     ] = False
     use: Annotated[
-        str, OneOf(("model", "best")), "what is kept: the model, or the best by the estimate, taught to a network"
+        str,
+        OneOf(("model", "best", "pool")),
+        "what the model ends as: itself, or taught by the best method of the estimate, or by a pool of all of them",
     ] = "model"
     choices: dict[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -68,3 +68,14 @@ def test_the_supervised_network_begins_anew_with_each_set_of_labels(config, monk
     assert abs(found[0] - found[1]).max() > 0.01
     (alone,) = (model.predict_on_batch(data.x_test) for model in supervised.supervised(batch, [data]))
     np.testing.assert_allclose(found[1], alone, atol=1e-6)
+
+
+def test_of_many_points_they_learn_from_some_and_all_labels(monkeypatch):
+    monkeypatch.setattr(baselines, "MOST_POINTS", 30)
+    data = stripes()
+    some = baselines.some_points(data)
+    assert len(some.x) == 30
+    assert some.y[some.label_indices].tolist() == data.y[data.label_indices].tolist()
+    np.testing.assert_array_equal(some.x[some.label_indices], data.x[data.label_indices])
+    monkeypatch.setattr(baselines, "MOST_POINTS", 10)  # fewer than labels
+    assert len(baselines.some_points(data).x) == len(data.label_indices)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.support.toys import stripes, toys  # noqa: F401  a fixture
+from tests.support.toys import Softmax, stripes, toys  # noqa: F401  a fixture
 from tfadgm.config import Config
 from tfadgm.data.dataset import UNLABELED
 from tfadgm.data.labels import without_labels
@@ -11,7 +11,6 @@ from tfadgm.errors import InputError
 from tfadgm.evaluation import baselines, folds
 from tfadgm.evaluation.classification import finish
 from tfadgm.evaluation.folds import OURS, Folds, answer_folds, estimate, in_words, judged
-from tfadgm.models import Discriminative
 from tfadgm.pipeline import format_report, run
 from tfadgm.resolve import resolve
 from tfadgm.run import Run
@@ -113,7 +112,7 @@ def test_a_run_on_own_data_ends_with_it(config, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(folds, "answer_folds", lambda config, dataset: answered(1, 12))
     for name in ("supervised_error", "error"):
         monkeypatch.setattr(baselines, name, lambda *_: 50.0)
-    report = run(config.replace(epochs=1), tmp_path / "run")
+    report = run(config.replace(epochs=1, use="model"), tmp_path / "run")
     assert "--no-estimate leaves them out" in capsys.readouterr().out
     assert 0 < report["estimate"]["error"] < 5
     assert finish(config.replace(estimate=False), stripes(), "the model") == (
@@ -122,22 +121,26 @@ def test_a_run_on_own_data_ends_with_it(config, tmp_path, monkeypatch, capsys):
     )
 
 
-def test_the_best_may_be_kept_as_a_network(config, tmp_path, monkeypatch):
-    """It repeats what the method says of every point, and is the model of the run, whose report tells of it."""
-    monkeypatch.setattr(folds, "answer_folds", lambda config, dataset: answered(12, 1))
+@pytest.mark.parametrize(("use", "method"), [("best", "support vectors"), ("pool", "pool")])
+def test_a_model_may_learn_from_simpler_methods(config, tmp_path, monkeypatch, use, method):
+    """It then says what they say of every point, and is still the model of the run, whose report tells of it."""
+    monkeypatch.setattr(folds, "answer_folds", lambda config, dataset: answered(20, 1))
     monkeypatch.setattr(baselines, "BASELINES", {"support vectors": ("svm.SVC", {"C": 10.0})})
+    monkeypatch.setattr(supervised, "STEPS", 500)
     for name in ("supervised_error", "error"):
         monkeypatch.setattr(baselines, name, lambda *_: 50.0)
-    report = run(config.replace(use="best", epochs=100, hidden_units=(16,)), tmp_path / "run")
-    assert report["used"]["method"] == "support vectors"
+    report = run(config.replace(use=use, hidden_units=(16,)), tmp_path / "run")
+    assert report["used"]["method"] == method
     assert report["used"]["agreement"] > 90
     kept, data = Run(tmp_path / "run").load_model(), stripes()
-    assert isinstance(kept, Discriminative)
+    assert isinstance(kept, Softmax)
     assert report["test_error"] == pytest.approx(
         100 * np.mean(kept.predict(data.x_test, verbose=0).argmax(1) != data.y_test)
     )
-    assert "network taught by support vectors, 20 labels" in format_report(report)
-    assert "Kept: support vectors, about" in format_report(report)
+    told = format_report(report)
+    assert f" taught by {method}, 20 labels" in told
+    assert ("Kept: support vectors, about" in told) == (use == "best")
+    assert ("Model with what simpler methods say: error about" in told) == (use == "pool")
 
 
 def test_no_method_is_kept_that_is_not_better():

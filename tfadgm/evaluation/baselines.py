@@ -16,7 +16,7 @@ from tfadgm.resolve import fitted_scaling
 from tfadgm.training.supervised import supervised
 
 SUPERVISED = "labels alone"
-MOST_POINTS = 20_000  # of training, beyond which scikit-learn's classifiers take too long
+MOST_POINTS = 20_000  # of training: with more, scikit-learn's classifiers take too long
 MOST_TREES = 500  # features by classes, beyond which boosting does
 
 
@@ -110,10 +110,18 @@ def answers(
         yield probabilities(name, x, dataset.y, asked, dataset.classes)
 
 
+def some_points(dataset: Dataset) -> Dataset:
+    """`dataset` with MOST_POINTS of its training points at most, those with a label among them."""
+    others = np.flatnonzero(dataset.y == UNLABELED)
+    most = max(0, MOST_POINTS - (len(dataset.x) - len(others)))
+    if len(others) <= most:
+        return dataset
+    rows = np.sort(np.concatenate([dataset.label_indices, np.random.default_rng(0).permutation(others)[:most]]))
+    return dataset.replace(x=dataset.x[rows], y=dataset.y[rows], ids=None)
+
+
 def methods(dataset: Dataset) -> list[str]:
     """SUPERVISED, and those of BASELINES that take a minute at most on such data."""
-    if len(dataset.x) > MOST_POINTS:
-        return [SUPERVISED]
     trees = dataset.classes * dataset.x[0].size
     slow = {"boosting": trees > MOST_TREES, "self-training forest": dataset.classes * len(dataset.x) > MOST_POINTS}
     return [SUPERVISED, *(name for name in BASELINES if not slow.get(name))]

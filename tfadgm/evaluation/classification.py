@@ -13,6 +13,7 @@ from tfadgm.evaluation import baselines, folds
 from tfadgm.evaluation.calibration import calibrate
 from tfadgm.evaluation.likelihood import prepare_inputs
 from tfadgm.evaluation.metrics import balanced_error, by_class, class_probabilities, classification_report
+from tfadgm.evaluation.pool import POOL, teach_pool
 from tfadgm.evaluation.predictions import familiarity_quantiles, unlabeled_batches, write_predictions
 from tfadgm.evaluation.task import History, Task
 from tfadgm.models import Classifier, DeepGenerativeClassifier
@@ -46,13 +47,13 @@ def metrics(model: Classifier, dataset: Dataset) -> dict[str, float | None]:
 
 
 def finish(config: Config, dataset: Dataset, model: Classifier) -> tuple[Classifier, dict[str, Any]]:
-    """The model, or a network that the best by the estimate has taught."""
+    """The model, which may have learned from a method that is better by the estimate, or from a pool of all."""
     if not config.estimate:
         return model, {"estimate": None, "used": None}
     told, used = folds.estimate(config, dataset, model), None
-    if config.use == "best" and (name := folds.better(told)):
-        model, agreement = folds.taught(name, config, dataset)
-        used = {"method": name, "agreement": agreement}
+    if weights := told.get("weights"):
+        method = POOL if config.use == POOL else told["best"]
+        used = {"method": method, "agreement": teach_pool(weights, config, dataset, model)}
     return model, {"estimate": told, "used": used}
 
 
@@ -89,7 +90,7 @@ def label(folder: Path, model: Classifier, dataset: Dataset, report: dict[str, A
 
 def table(report: dict[str, Any]) -> str:
     used = report.get("used")
-    name = f"network taught by {used['method']}" if used else report["model"].upper()
+    name = report["model"].upper() + (f" taught by {used['method']}" if used else "")
     rows = [
         (f"{name}, {report['labels']} labels of {report['training_points']} points", "test_error"),
         ("the same classifier on the labels alone", "supervised_error"),
@@ -106,11 +107,10 @@ def table(report: dict[str, Any]) -> str:
         lines = [f"{rows[0][0]}. No test labels."]
     if told := report.get("estimate"):
         lines.append(folds.in_words(told))
-        if used:
-            error, repeated = told["others"][used["method"]], used["agreement"]
+        if used and used["method"] != POOL:
             lines.append(
-                f"Kept: {used['method']}, about {error:.0f} %, "
-                f"by a network that repeats {repeated:.0f} % of its answers."
+                f"Kept: {used['method']}, about {told['others'][used['method']]:.0f} %; "
+                f"the model has learned {used['agreement']:.0f} % of its answers."
             )
     return "\n".join(lines)
 

@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 
 from tfadgm.config import Config
-from tfadgm.data.dataset import UNLABELED, Dataset
+from tfadgm.data.dataset import Dataset
 from tfadgm.data.labels import folds_of, without_labels
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError, TrainingError, line
 from tfadgm.evaluation import baselines
 from tfadgm.evaluation.intervals import LEVEL, difference, error_interval, true_shares, weights_of_classes
 from tfadgm.evaluation.metrics import class_probabilities, confusion_matrix
-from tfadgm.inference.regularizers import REGULARIZERS
+from tfadgm.evaluation.pool import OURS, POOL, cross_fitted, pool_weights
 from tfadgm.models import Classifier
 from tfadgm.training.trainer import train_on_each
 
 FOLDS = 5
 MOST_STEPS = {"mlp": 2000, "conv": 250}  # of a training by trunk, which bounds what folds cost
+NAMES = {OURS: "Model", POOL: "Model with what simpler methods say"}
 CERTAIN = 0.05  # a p-value below it tells two methods apart
-OURS = "model"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,10 @@ class Folds:
         return [name for name in self.probabilities if name != OURS]
 
     def wrong(self, method: str) -> np.ndarray:
-        return self.probabilities[method].argmax(1) != self.y
+        """Which labels a method misses, or the pool of all, [L] bool."""
+        pool = method == POOL
+        found = cross_fitted(self.probabilities, self.y, self.fold) if pool else self.probabilities[method]
+        return found.argmax(1) != self.y
 
 
 def announce() -> str:
@@ -60,6 +63,8 @@ def announce() -> str:
 
 def estimate(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any]:
     """What `report.json` has as `estimate`: the error by folds, percent, and how simpler classifiers compare.
+
+    It is that of the model, or of the pool of all methods where this is used, whose weights are then told too.
 
     Args:
         config: resolved.
@@ -72,30 +77,37 @@ def estimate(config: Config, dataset: Dataset, model: Classifier) -> dict[str, A
     except (InputError, TrainingError) as error:
         return {"left_out": line(error)}
     shares = np.bincount(class_probabilities(model, dataset.x).argmax(1), minlength=dataset.classes) / len(dataset.x)
-    return judged(found, true_shares(confusion_matrix(found.probabilities[OURS], found.y), shares))
+    shares = true_shares(confusion_matrix(found.probabilities[OURS], found.y), shares)
+    told = judged(found, shares, POOL if config.use == POOL else OURS)
+    if config.use == POOL:
+        told["weights"] = pool_weights(found.probabilities, found.y)
+    elif config.use == "best" and (name := better(told)):
+        told["weights"] = {name: 1.0}
+    return told
 
 
-def judged(found: Folds, shares: np.ndarray) -> dict[str, Any]:
-    """The error of each method, percent, for points whose classes have the `shares` [C], and a comparison in words."""
+def judged(found: Folds, shares: np.ndarray, kept: str = OURS) -> dict[str, Any]:
+    """The errors of the method that is `kept` and of simpler ones, percent, for points with such `shares` [C]."""
     weights = weights_of_classes(found.y, shares)
-    error, low, high = error_interval(found.wrong(OURS), weights)
+    error, low, high = error_interval(found.wrong(kept), weights)
     others = {name: round(100 * error_interval(found.wrong(name), weights)[0], 2) for name in found.others}
     told: dict[str, Any] = {
+        "of": kept,
         "error": round(100 * error, 2), "low": round(100 * low, 2), "high": round(100 * high, 2), "level": LEVEL,
         "labels": len(found.y), "others": others,
     }  # fmt: skip
     if others:
         best = min(others, key=lambda name: others[name])
-        told |= {"best": best, "p_value": round(_p_value(found, best, others[best] < told["error"], len(others)), 4)}
+        p_value = _p_value(found.wrong(kept), found.wrong(best), others[best] < told["error"], len(others))
+        told |= {"best": best, "p_value": round(p_value, 4)}
     return told
 
 
-def _p_value(found: Folds, best: str, is_better: bool, methods: int) -> float:
-    """That the best of so many other methods is wrong as often as the model: it `is_better` by the weighted errors.
+def _p_value(ours: np.ndarray, other: np.ndarray, is_better: bool, methods: int) -> float:
+    """That the best of so many other methods is wrong as often as ours, [L] each: it `is_better` by weighted errors.
 
     The best of many is the better for having been chosen (Bonferroni).
     """
-    ours, other = found.wrong(OURS), found.wrong(best)
     if is_better != (other.sum() < ours.sum()):  # labels and points tell different things
         return 1.0
     return min(1.0, difference(ours, other) * (methods if is_better else 1))
@@ -107,7 +119,7 @@ def in_words(told: dict[str, Any]) -> str:
         return f"No estimate of the error. {told['left_out']}"
     low, high = told["low"], told["high"]
     text = (
-        f"{OURS.capitalize()}: error about {told['error']:.0f} %, "
+        f"{NAMES[told.get('of', OURS)]}: error about {told['error']:.0f} %, "
         f"{told['level']:.0%} interval {low:.0f} to {high:.0f} %, from {told['labels']} labels."
     )
     if "best" not in told:
@@ -125,16 +137,6 @@ def better(told: dict[str, Any]) -> str | None:
     return told["best"] if "best" in told and told["others"][told["best"]] < told["error"] else None
 
 
-def taught(name: str, config: Config, dataset: Dataset) -> tuple[Any, float]:
-    """A network that has learned the answers of a method to every training point; the percent that it repeats."""
-    x, y = dataset.x, dataset.y
-    (shares,) = baselines.answers(name, config, [dataset])
-    answers = np.where(y == UNLABELED, shares.argmax(1), y)
-    student = config.replace(model="discriminative", **{f"{part}_weight": 0.0 for part in REGULARIZERS})
-    (model,) = train_on_each(student, [dataset.replace(y=answers)])
-    return model, round(100 * float(np.mean(class_probabilities(model, x).argmax(1) == answers)), 2)
-
-
 def most_steps(config: Config) -> int:
     return MOST_STEPS.get(config.trunk, MOST_STEPS["mlp"])
 
@@ -146,16 +148,28 @@ def answer_folds(config: Config, dataset: Dataset) -> Folds:
         InputError: if no class has two labels.
         TrainingError: if a training diverges.
     """
+    labels = _judged(dataset)
+    y = dataset.y[labels]
+    fold = folds_of(y, FOLDS, config.seed)
+    most = -(-most_steps(config) // steps_per_epoch(len(dataset.x), config.unlabeled_batch))
+    config = config.replace(epochs=min(config.epochs or most, most))
+    models = train_on_each(config, _parts(dataset, labels, fold))
+    found: dict[str, Iterator[np.ndarray]] = {OURS: (class_probabilities(model, dataset.x[labels]) for model in models)}
+    some = baselines.some_points(dataset)
+    rows = _judged(some)
+    for name in baselines.methods(some):
+        found[name] = baselines.answers(name, config, _parts(some, rows, fold), rows)
+    return Folds(y, fold, {name: np.stack(list(each))[fold, np.arange(len(y))] for name, each in found.items()})
+
+
+def _judged(dataset: Dataset) -> np.ndarray:
+    """The rows with a label of a class that has another."""
     labels = dataset.label_indices
     labels = labels[np.bincount(dataset.y[labels])[dataset.y[labels]] > 1]
     if not len(labels):
         raise InputError("Expected two labels of a class, at least, for an estimate of the error. Received one of each")
-    y = dataset.y[labels]
-    fold = folds_of(y, FOLDS, config.seed)
-    parts = [without_labels(dataset, labels[fold == number]) for number in range(fold.max() + 1)]
-    most = -(-most_steps(config) // steps_per_epoch(len(dataset.x), config.unlabeled_batch))
-    config = config.replace(epochs=min(config.epochs or most, most))
-    models = train_on_each(config, parts)
-    found: dict[str, Iterator[np.ndarray]] = {OURS: (class_probabilities(model, dataset.x[labels]) for model in models)}
-    found |= {name: baselines.answers(name, config, parts, labels) for name in baselines.methods(dataset)}
-    return Folds(y, fold, {name: np.stack(list(each))[fold, np.arange(len(y))] for name, each in found.items()})
+    return labels
+
+
+def _parts(dataset: Dataset, labels: np.ndarray, fold: np.ndarray) -> list[Dataset]:
+    return [without_labels(dataset, labels[fold == number]) for number in range(fold.max() + 1)]
