@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from experiments.grid import JOBS, Cell, collect, complete
+from experiments.grid import JOBS, Cell, collect, complete, history
 from experiments.grid import RUNS as GRID
 from experiments.results import RESULTS, command_of, load, origin, parser, save, table
 from experiments.sources import arrays
@@ -150,6 +150,7 @@ def _more(one: Cell) -> dict[str, Any]:
     return {
         "errors": errors,
         "balanced_errors": balanced,
+        "alone": {score: float(history(run)[-1][f"test_{score}"]) for score in ("error", "nll", "ece")},
         "estimate": report.get("estimate"),
         "points": report["training_points"],
         "labels": report["labels"],
