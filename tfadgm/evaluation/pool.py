@@ -26,7 +26,7 @@ PRIOR = {
 }  # fmt: skip
 PRECISION = 4.0  # of the Gaussian prior around them
 LEAST_WEIGHT = 0.01  # below which a method is left out
-LEAST = 1e-4  # probability, which one method alone cannot push below
+LEAST = 0.01  # probability of a class: how sure one method may be against the others
 
 
 def pool_weights(probabilities: Mapping[str, np.ndarray], y: np.ndarray) -> dict[str, float]:
