@@ -219,9 +219,9 @@ def _goals(means: list[dict[str, float]]) -> list[str]:
     best = np.array([min(each.values()) for each in simple])
     return [
         f"Its mean error is {100 * (1 - ours.mean() / single):.0f} % below the least mean of a single simpler method. "
-        f"On {(ours <= 1.1 * alone).sum()} of {len(means)} sets it errs at most 1.1 times as often as the same network on "
-        f"the labels alone, on {(ours <= 1.25 * best).sum()} at most 1.25 times as often as the best of the ten, which "
-        "differs from set to set.",
+        f"Of {len(means)} sets, it errs on {(ours <= 1.1 * alone).sum()} at most 1.1 times as often as the same "
+        f"network on the labels alone, and on {(ours <= 1.25 * best).sum()} at most 1.25 times as often as the best of the ten "
+        "there.",
         "",
     ]
 

@@ -19,7 +19,8 @@ from tfadgm.models.base import LIKELIHOODS, OLD_NAMES, renamed
 
 AUTO = "auto"
 # Not of density models.
-OF_LABELS = "labels", "label_seed", "label_choice", "class_prior", "labeled_batch", "alpha", "estimate", "use"
+AFTERWARDS = "estimate", "use", "accept_error", "coverage"  # of what comes after training, whose weights are the same
+OF_LABELS = "labels", "label_seed", "label_choice", "class_prior", "labeled_batch", "alpha", *AFTERWARDS
 DERIVED = "hidden_units", "trunk", "xla", "vat_epsilon"  # choices that a preset may leave to `resolve`, as "auto"
 OWN_FILE = "arrays"  # the preset of data that have none
 
@@ -111,6 +112,14 @@ class Config:
         OneOf(("model", "best", "pool")),
         "what the model ends as: itself, or taught by the best method of the estimate, or by a pool of all of them",
     ] = "model"
+    accept_error: Annotated[
+        float | None,
+        Range(0, 1),
+        "tell which answers to accept, so that at most such a share of them is wrong: 0.02",
+    ] = None
+    coverage: Annotated[
+        float | None, Range(0, 1), "tell which answers to accept: such a share of them, the surest ones"
+    ] = None
     choices: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -136,6 +145,11 @@ class Config:
                     raise InputError(f"Expected {name} to be left out with {self.model}. Received: {values[name]}")
         if values["use"] == "best" and not values["estimate"]:
             raise InputError("Expected an estimate of errors with --use best. Received none: add --estimate")
+        wanted = [name for name in ("accept_error", "coverage") if values[name] is not None]
+        if len(wanted) > 1:
+            raise InputError("Expected accept_error or coverage. Received both: each decides which answers to accept")
+        if wanted and not values["estimate"]:
+            raise InputError(f"Expected an estimate of errors with {wanted[0]}. Received none: add --estimate")
         for name in ("labeled_batch", "unlabeled_batch"):
             if choices["batch_norm"] and values[name] < 2:
                 raise InputError(

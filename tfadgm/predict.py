@@ -32,10 +32,9 @@ def predict(run_dir: Path, source: Path, output: Path) -> int:
     report, model = run.report, run.load_model()
     if not isinstance(model, Classifier):
         raise InputError(f"Expected the run of a classifier. Received {run_dir}, of the model {report['model']}")
-    told = report.get("temperature"), report.get("familiarity_quantiles")
-    if None in told:  # of a run of version 0.1
-        told = calibrate(model)["temperature"], []
-    return write_predictions(output, model, read_batches(model, source), list(map(str, report["classes"])), *told)
+    if None in (report.get("temperature"), report.get("familiarity_quantiles")):  # of a run of version 0.1
+        report |= {"temperature": calibrate(model)["temperature"], "familiarity_quantiles": []}
+    return write_predictions(output, model, read_batches(model, source), report)
 
 
 def read_batches(model: Classifier, source: Path) -> Iterator[tuple[list[str], np.ndarray]]:

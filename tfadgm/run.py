@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfadgm.config import Config
+from tfadgm.config import AFTERWARDS, Config
 from tfadgm.data.dataset import UNLABELED, Dataset
 from tfadgm.data.labels import choose_labels
 from tfadgm.data.sources import load_dataset
@@ -142,7 +142,7 @@ class Run:
         for name in changes:
             kept, value = getattr(saved, name), getattr(wanted, name)
             lengthened = longer and name == "epochs" and value > kept
-            if name not in ("dataset", "data_dir", "estimate", "use") and value != kept and not lengthened:
+            if name not in ("dataset", "data_dir", *AFTERWARDS) and value != kept and not lengthened:
                 raise InputError(f"Expected {name}={kept} as in {path}{longer} to resume. Received: {name}={value}")
         # Fields of other models, which version 0.1 wrote too, are part of the name of its runs.
         self._values = renamed(json.loads(path.read_text())) | changes

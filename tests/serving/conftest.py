@@ -20,6 +20,7 @@ from tfadgm.serving import archive, runners, verification
 from tfadgm.serving.servable import Servable
 from tfadgm.serving.signatures import SIGNATURES
 
+THRESHOLD = 0.4  # of the probability of an answer that is accepted
 NAMES = ("ape", "bee", "cat")
 
 
@@ -32,7 +33,7 @@ model_of = functools.cache(new_model)
 
 def make_servable(kind: str = "SDGM", temperature: float = 1.5, **options) -> Servable:
     """A model that tests share: one that changes it asks for a `new_model`."""
-    return Servable(model_of(kind, **options), NAMES, temperature)
+    return Servable(model_of(kind, **options), NAMES, temperature, THRESHOLD)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -71,8 +72,9 @@ def exported(tmp_path_factory) -> Path:
     servable = make_servable()
     output = tmp_path_factory.mktemp("models")
     return serving.export(
-        servable.model, output, name="tiny", class_names=NAMES, temperature=servable.temperature, info={"labels": 6}
-    )
+        servable.model, output, name="tiny", class_names=NAMES,
+        temperature=servable.temperature, threshold=THRESHOLD, info={"labels": 6},
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Every signature against the model it offers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.conftest import CLASSES, make_model
-from tests.serving.conftest import NAMES, make_servable, new_model
+from tests.serving.conftest import NAMES, THRESHOLD, make_servable, new_model
 from tfadgm.errors import InputError
 from tfadgm.serving import signatures
 from tfadgm.serving.servable import Servable
@@ -31,6 +33,9 @@ def test_predictions_are_those_of_keras_at_the_temperature(kind, x):
     np.testing.assert_allclose(answer["probabilities"], root / root.sum(1, keepdims=True), atol=1e-6)
     assert answer["label"].tolist() == plain.argmax(1).tolist()
     assert [name.decode() for name in answer["label_name"]] == [NAMES[label] for label in plain.argmax(1)]
+    surest = answer["probabilities"].max(1)
+    assert answer["accepted"].tolist() == (surest >= THRESHOLD).tolist()
+    assert "accepted" not in ask(dataclasses.replace(servable, threshold=None), "serving_default", x)
     untempered = ask(make_servable(kind, temperature=1.0), "serving_default", x)
     np.testing.assert_allclose(untempered["probabilities"], plain, atol=1e-6)
 
@@ -47,7 +52,7 @@ def test_a_row_that_is_not_finite_says_so_and_its_neighbours_do_not_notice(serva
             if good[alias].dtype == np.float32:
                 assert np.isnan(bad[alias][2]).all()
     bad = ask(servable, "serving_default", spoiled)
-    assert (bad["label"][2], bad["label_name"][2]) == (-1, b"")
+    assert (bad["label"][2], bad["label_name"][2], bad["accepted"][2]) == (-1, b"", False)
 
 
 @pytest.mark.parametrize("largest", [1.0, 16.0, 255.0])

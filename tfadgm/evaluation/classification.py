@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tfadgm.config import Config
-from tfadgm.data.dataset import Dataset
-from tfadgm.evaluation import baselines, folds
-from tfadgm.evaluation.calibration import calibrate
+from tfadgm.data.dataset import UNLABELED, Dataset
+from tfadgm.evaluation import abstention, baselines, folds
+from tfadgm.evaluation.calibration import calibrate, temper
 from tfadgm.evaluation.likelihood import prepare_inputs
 from tfadgm.evaluation.metrics import balanced_error, by_class, class_probabilities, classification_report
 from tfadgm.evaluation.pool import POOL, teach_pool
@@ -48,13 +48,20 @@ def metrics(model: Classifier, dataset: Dataset) -> dict[str, float | None]:
 
 def finish(config: Config, dataset: Dataset, model: Classifier) -> tuple[Classifier, dict[str, Any]]:
     """The model, which may have learned from a method that is better by the estimate, or from a pool of all."""
-    if not config.estimate:
-        return model, {"estimate": None, "used": None}
-    told, used = folds.estimate(config, dataset, model), None
+    told = folds.estimate(config, dataset, model) if config.estimate else {}
+    used = accepted = None
     if weights := told.get("weights"):
         method = POOL if config.use == POOL else told["best"]
         used = {"method": method, "agreement": teach_pool(weights, config, dataset, model)}
-    return model, {"estimate": told, "used": used}
+    temperature = told.get("temperature") or calibrate(model)["temperature"]
+    if "answers" in told:
+        accepted = abstention.accepted(config, told["answers"], unlabeled_probabilities(model, dataset, temperature))
+    return model, {"estimate": told or None, "used": used, "temperature": temperature, "accepted": accepted}
+
+
+def unlabeled_probabilities(model: Classifier, dataset: Dataset, temperature: float) -> np.ndarray:
+    """Of the answers to the training points that have no label, [U]."""
+    return temper(class_probabilities(model, dataset.x[dataset.y == UNLABELED]), temperature).max(1)
 
 
 def report(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any]:
@@ -76,7 +83,6 @@ def report(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any
         "supervised_error": baselines.supervised_error(config, dataset) if scored else None,
         "label_spreading_error": baselines.error("LabelSpreading", config, dataset) if small else None,
         "self_training_error": baselines.error("self-training", config, dataset) if small else None,
-        "temperature": calibrate(model)["temperature"],
         "familiarity_quantiles": familiarity_quantiles(model, dataset.x),
         "test_labels_used_for_choices": 0,
         "label_indices": dataset.label_indices.tolist(),
@@ -84,8 +90,7 @@ def report(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any
 
 
 def label(folder: Path, model: Classifier, dataset: Dataset, report: dict[str, Any]) -> None:
-    told = dataset.class_names, report["temperature"], report["familiarity_quantiles"]
-    write_predictions(folder / PREDICTIONS, model, unlabeled_batches(dataset), *told)
+    write_predictions(folder / PREDICTIONS, model, unlabeled_batches(dataset), report)
 
 
 def table(report: dict[str, Any]) -> str:
@@ -112,6 +117,8 @@ def table(report: dict[str, Any]) -> str:
                 f"Kept: {used['method']}, about {told['others'][used['method']]:.0f} %; "
                 f"the model has learned {used['agreement']:.0f} % of its answers."
             )
+        if accepted := report.get("accepted"):
+            lines.append(abstention.in_words(accepted))
     return "\n".join(lines)
 
 

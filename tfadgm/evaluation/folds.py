@@ -17,6 +17,7 @@ from tfadgm.data.labels import folds_of, without_labels
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError, TrainingError, line
 from tfadgm.evaluation import baselines
+from tfadgm.evaluation.calibration import best_temperature, temper
 from tfadgm.evaluation.intervals import LEVEL, difference, error_interval, true_shares, weights_of_classes
 from tfadgm.evaluation.metrics import class_probabilities, confusion_matrix
 from tfadgm.evaluation.pool import OURS, POOL, cross_fitted, pool_weights
@@ -48,11 +49,15 @@ class Folds:
         """The methods beside the model."""
         return [name for name in self.probabilities if name != OURS]
 
+    def of(self, method: str) -> np.ndarray:
+        """What a method or the pool says, [L, C]."""
+        if method == POOL:
+            return cross_fitted(self.probabilities, self.y, self.fold)
+        return self.probabilities[method]
+
     def wrong(self, method: str) -> np.ndarray:
-        """Which labels a method misses, or the pool of all, [L] bool."""
-        pool = method == POOL
-        found = cross_fitted(self.probabilities, self.y, self.fold) if pool else self.probabilities[method]
-        return found.argmax(1) != self.y
+        """Which labels it misses, [L] bool."""
+        return self.of(method).argmax(1) != self.y
 
 
 def announce() -> str:
@@ -64,7 +69,8 @@ def announce() -> str:
 def estimate(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any]:
     """What `report.json` has as `estimate`: the error by folds, percent, and how simpler classifiers compare.
 
-    It is that of the model, or of the pool of all methods where this is used, whose weights are then told too.
+    It is that of the model, or of the pool of all methods where this is used, whose weights are then told too; beside
+    it the temperature of the model's probabilities, and what the method that is kept answers to each label.
 
     Args:
         config: resolved.
@@ -78,11 +84,18 @@ def estimate(config: Config, dataset: Dataset, model: Classifier) -> dict[str, A
         return {"left_out": line(error)}
     shares = np.bincount(class_probabilities(model, dataset.x).argmax(1), minlength=dataset.classes) / len(dataset.x)
     shares = true_shares(confusion_matrix(found.probabilities[OURS], found.y), shares)
-    told = judged(found, shares, POOL if config.use == POOL else OURS)
+    kept = POOL if config.use == POOL else OURS
+    told = judged(found, shares, kept)
     if config.use == POOL:
         told["weights"] = pool_weights(found.probabilities, found.y)
     elif config.use == "best" and (name := better(told)):
-        told["weights"] = {name: 1.0}
+        kept, told["weights"] = name, {name: 1.0}
+    told["temperature"] = best_temperature(found.probabilities[OURS], found.y) if kept == OURS else 1.0
+    told["answers"] = {
+        "probability": temper(found.of(kept), told["temperature"]).max(1).tolist(),
+        "wrong": found.wrong(kept).tolist(),
+        "weight": weights_of_classes(found.y, shares).tolist(),
+    }
     return told
 
 

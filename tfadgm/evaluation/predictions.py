@@ -4,6 +4,7 @@ id                  the number of a point, from 0, or what its source calls it
 label, probability  the most probable class and its probability, as the export answers them
 second, second_probability
 familiarity         percent of the training points that the model finds less familiar; empty if it cannot tell
+accepted            yes or no, where --accept-error or --coverage was given
 """
 
 from __future__ import annotations
@@ -37,18 +38,14 @@ def unlabeled_batches(dataset: Dataset) -> Iterator[tuple[list[str], np.ndarray]
         yield ids[some].tolist(), dataset.x[some]
 
 
-def write_predictions(
-    file: Path, model: Any, batches: Batches, class_names: Sequence[str], temperature: float, quantiles: Sequence[float]
-) -> int:
+def write_predictions(file: Path, model: Any, batches: Batches, report: dict[str, Any]) -> int:
     """Writes what `model` says of points into `file`, whole or not at all; returns how many rows it has.
 
     Args:
         file: a CSV file, see above.
         model: a trained classifier.
         batches: ids and points in the units of the data.
-        class_names: one a class.
-        temperature: of the probabilities.
-        quantiles: of the familiarity of training points, see `familiarity_quantiles`; empty where there is none.
+        report: of the run: its `classes`, `temperature`, `familiarity_quantiles` and what it has `accepted`.
     """
     rows = 0
 
@@ -56,21 +53,21 @@ def write_predictions(
         nonlocal rows
         with partial.open("w", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(HEAD)
+            writer.writerow([*HEAD, "accepted"] if report.get("accepted") else HEAD)
             for ids, x in batches:
-                writer.writerows(_rows(model, ids, x, class_names, temperature, quantiles))
+                writer.writerows(_rows(model, ids, x, report))
                 rows += len(x)
 
     replace_file(file, write)
     return rows
 
 
-def _rows(
-    model: Any, ids: Sequence[str], x: np.ndarray, names: Sequence[str], temperature: float, quantiles: Sequence[float]
-) -> Iterator[list[str]]:
+def _rows(model: Any, ids: Sequence[str], x: np.ndarray, report: dict[str, Any]) -> Iterator[list[str]]:
+    names, quantiles = list(map(str, report["classes"])), report["familiarity_quantiles"]
+    accepted = report.get("accepted")
     probabilities = class_probabilities(model, x, BATCH)
-    if temperature != 1:
-        probabilities = temper(probabilities, temperature)
+    if report["temperature"] != 1:
+        probabilities = temper(probabilities, report["temperature"])
     second, first = np.argsort(probabilities, 1, kind="stable")[:, -2:].T
     familiar = [""] * len(x)
     if len(quantiles):
@@ -78,7 +75,8 @@ def _rows(
         familiar = [f"{place:.0f}" for place in places]
     for row, name in enumerate(ids):
         shares = probabilities[row, first[row]], probabilities[row, second[row]]
-        yield [name, names[first[row]], f"{shares[0]:.6f}", names[second[row]], f"{shares[1]:.6f}", familiar[row]]
+        told = [name, names[first[row]], f"{shares[0]:.6f}", names[second[row]], f"{shares[1]:.6f}", familiar[row]]
+        yield [*told, "yes" if shares[0] >= accepted["threshold"] else "no"] if accepted else told
 
 
 def familiarity(model: DeepGenerativeClassifier, x: np.ndarray, label: np.ndarray) -> np.ndarray:

@@ -42,6 +42,7 @@ def export(
     version: int | None = None,
     samples: int | None = None,
     temperature: float | None = None,
+    threshold: float | None = None,
     info: dict[str, Any] | None = None,
 ) -> Path:
     """Exports `model` for TF Serving, verified, as a new version in `output`/`name`; returns its folder.
@@ -54,13 +55,14 @@ def export(
         version: by default one more than the newest.
         samples: of a and z that a prediction averages over; by default as the model has it.
         temperature: of the probabilities; by default fitted on the model's own examples.
+        threshold: the probability from which an answer is `accepted`; by default there is no such output.
         info: more to tell in model_info.json.
 
     Raises:
         InputError: if the arguments cannot be used, or nothing can be written there.
         VerificationError: if the export does not do what the model does. No version is left behind.
     """
-    servable = Servable(model, tuple(class_names), 1.0 if temperature is None else temperature)
+    servable = Servable(model, tuple(class_names), 1.0 if temperature is None else temperature, threshold)
     folder = Path(output).absolute() / name
     _check(name, folder, version, samples)
     kept, model.prediction_samples = model.prediction_samples, samples or model.prediction_samples

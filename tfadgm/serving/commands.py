@@ -34,7 +34,12 @@ def export_run(run_dir: Path, output: Path, name: str, version: int | None, samp
             f"Received: {type(model).__name__} with {getattr(model, 'classes', 'no')}"
         )
     info = {key: report.get(key) for key in TOLD}
-    return export(model, output, name=name, class_names=map(str, names), version=version, samples=samples, info=info)
+    accepted = report.get("accepted") or {}
+    by_folds = (report.get("estimate") or {}).get("temperature")
+    return export(
+        model, output, name=name, class_names=map(str, names), version=version, samples=samples,
+        temperature=by_folds, threshold=accepted.get("threshold"), info=info,
+    )  # fmt: skip
 
 
 def instructions(path: Path) -> str:

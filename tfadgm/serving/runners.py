@@ -31,6 +31,7 @@ TYPES = {
     4: np.uint8,
     7: np.object_,
     9: np.int64,
+    10: np.bool_,
 }  # tensorflow/core/framework/types.proto
 NUMBERS = {dtype: number for number, dtype in TYPES.items()}
 CPU = b"\x12\x03CPU", b"\x12\x07DEFAULT"  # the device of a KernelDef, as protobuf writes it; XLA_CPU_JIT is another

@@ -28,13 +28,16 @@ Answer = dict[str, tf.Tensor]
 class Servable:
     """A classifier with what its answers need: names of the classes, and the temperature of its probabilities.
 
+    With a `threshold` it tells which answers are accepted: those of a probability that reaches it.
+
     Raises:
-        InputError: if the names or the temperature cannot be used.
+        InputError: if the names, the temperature or the threshold cannot be used.
     """
 
     model: Any  # a Classifier, and what SIGNATURES asks for beyond that
     class_names: tuple[str, ...]
     temperature: float = 1.0
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         names = self.class_names
@@ -46,6 +49,8 @@ class Servable:
             raise InputError(f"Expected {self.model.classes} class names. Received: {len(names)}")
         if not 0 < self.temperature < math.inf:
             raise InputError(f"Expected a temperature above 0. Received: {self.temperature}")
+        if self.threshold is not None and not 0 <= self.threshold < math.inf:
+            raise InputError(f"Expected a threshold of 0 or more. Received: {self.threshold}")
 
     @property
     def info(self) -> Info:
@@ -59,6 +64,7 @@ class Servable:
             "byte_range": list(self.bytes),
             "auxiliary_units": getattr(model, "auxiliary_units", 0),
             "latent_units": getattr(model, "latent_units", 0),
+            "threshold": self.threshold,
         }
 
     @property
@@ -79,18 +85,21 @@ class Servable:
     # What the signatures answer.
 
     def predict(self, x: tf.Tensor) -> Answer:
-        """Calibrated class probabilities [B, C], the most probable class [B] and its name [B]."""
+        """Calibrated class probabilities [B, C], the most probable class [B], its name [B], if it is accepted [B]."""
         x, usable = self._checked(x)
         probabilities = self.model(x)
         if self.temperature != 1:
             probabilities = tf.nn.softmax(tf.math.log(tf.maximum(probabilities, 1e-30)) / self.temperature)
         label = tf.where(usable, tf.argmax(probabilities, -1), -1)
         names = tf.constant([*self.class_names, ""])
-        return {
+        answer = {
             "probabilities": _or_nan(usable, probabilities),
             "label": label,
             "label_name": tf.gather(names, tf.where(usable, label, len(self.class_names))),
         }
+        if self.threshold is not None:
+            answer["accepted"] = usable & (tf.reduce_max(probabilities, -1) >= self.threshold)
+        return answer
 
     def predict_images(self, images: tf.Tensor) -> Answer:
         """`predict` of bytes [B, *features], see `byte_range`."""

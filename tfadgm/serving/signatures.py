@@ -16,6 +16,7 @@ from tfadgm.serving.runners import Arrays
 from tfadgm.serving.servable import FEATURE, Answer, Info, Servable
 
 FEATURES = "features B"  # a tensor of a signature, in the type of the model
+ACCEPTED = "accepted"  # of a model with a threshold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,8 @@ def shapes(tensors: dict[str, str], info: Info, out: bool = False) -> dict[str, 
     sizes = {"B": [-1], "C": [len(info["classes"])], "A": [info["auxiliary_units"]], "features": info["feature_shape"]}
     parts: dict[str, list[str]] = {}
     for name, text in tensors.items():
+        if name == ACCEPTED and info.get("threshold") is None:
+            continue
         if text != FEATURES:
             parts[name] = text.split()
         elif info.get("columns"):
@@ -98,7 +101,7 @@ def serialized_example(x: np.ndarray) -> bytes:
 
 X, IMAGES, BYTES = {"x": FEATURES}, {"images": "uint8 B features"}, {"image_bytes": "string B"}
 LABELS = {"label": "int64 B", "seed": "int32 2"}
-CLASSES = {"probabilities": "float32 B C", "label": "int64 B", "label_name": "string B"}
+CLASSES = {"probabilities": "float32 B C", "label": "int64 B", "label_name": "string B", ACCEPTED: "bool B"}
 SCORES = {"classes": "string B C", "scores": "float32 B C"}
 BOUNDS = {"log_likelihood_bound": "float32 B", "class_log_likelihood_bound": "float32 B C"}
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfadgm import models
-from tfadgm.config import RUN, Config, all_hyperparameters
+from tfadgm.config import AFTERWARDS, RUN, Config, all_hyperparameters
 from tfadgm.data.dataset import Dataset
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.files import digest
@@ -130,9 +130,7 @@ def fingerprint(values: dict[str, Any], dataset: Dataset) -> str:
         values: the configuration, as `config.json` has it.
         dataset: whose y holds the labels that training sees.
     """
-    free = ["dataset", "data_dir", "estimate", "use"] + ["epochs"] * (
-        not values["decay"]
-    )  # the arrays stand for the first two
+    free = ["dataset", "data_dir", *AFTERWARDS] + ["epochs"] * (not values["decay"])  # arrays stand for the first two
     values = renamed(values)
     old = {new: name for name, new in OLD_NAMES.items()}
     defaults = {name: own.default for name, own in RUN.items()}
