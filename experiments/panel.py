@@ -220,8 +220,8 @@ def _goals(means: list[dict[str, float]]) -> list[str]:
     return [
         f"Its mean error is {100 * (1 - ours.mean() / single):.0f} % below the least mean of a single simpler method. "
         f"Of {len(means)} sets, it errs on {(ours <= 1.1 * alone).sum()} at most 1.1 times as often as the same "
-        f"network on the labels alone, and on {(ours <= 1.25 * best).sum()} at most 1.25 times as often as the best of the ten "
-        "there.",
+        f"network on the labels alone, and on {(ours <= 1.25 * best).sum()} at most 1.25 times as often as the best "
+        "of the ten there.",
         "",
     ]
 
