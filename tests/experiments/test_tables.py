@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments import ablation, defaults, errors, panel, readme, serving_tables, trunks
+from experiments import ablation, defaults, errors, panel_tables, readme, serving_tables, trunks
 from experiments.results import RESULTS, load, summary, table, with_error
 from experiments.tuning import tables as tuning_tables
 from tfadgm.reproduce import table2
@@ -11,7 +11,7 @@ TABLES = {
     "ablation": lambda: ablation.tables(load("ablation")),
     "defaults": lambda: defaults.tables(load("defaults")),
     "mnist_100": lambda: errors.tables(load("mnist_100")),
-    "panel": lambda: panel.tables(load("panel")),
+    "panel": lambda: panel_tables.tables(load("panel")),
     "trunks": lambda: trunks.tables(load("trunks")),
     "serving": lambda: serving_tables.tables(load("serving"), load("trust")),
     "table2": lambda: table2.tables(load("table2")),
