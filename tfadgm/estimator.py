@@ -156,7 +156,7 @@ class DGMClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def _probabilities(self, x: np.ndarray) -> np.ndarray:
         found = class_probabilities(self.model_, x)
-        return found if self.temperature_ == 1 else temper(found, self.temperature_)
+        return temper(found, self.temperature_)
 
 
 POINTS: dict[str, Any] = {"dtype": "numeric", "allow_nd": True}

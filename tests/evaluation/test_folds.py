@@ -117,11 +117,13 @@ def test_a_run_on_own_data_ends_with_it(config, tmp_path, monkeypatch, capsys):
     assert 0 < report["estimate"]["error"] < 5
     assert finish(config.replace(estimate=False), stripes(), "the model") == (
         "the model",
-        {"estimate": None, "used": None},
+        {"estimate": None, "used": None, "temperature": 1.0, "accepted": None},
     )
 
 
-@pytest.mark.parametrize(("use", "method"), [("best", "support vectors"), ("pool", "pool")])
+@pytest.mark.parametrize(
+    ("use", "method"), [pytest.param("best", "support vectors", marks=pytest.mark.slow), ("pool", "pool")]
+)
 def test_a_model_may_learn_from_simpler_methods(config, tmp_path, monkeypatch, use, method):
     """It then says what they say of every point, and is still the model of the run, whose report tells of it."""
     monkeypatch.setattr(folds, "answer_folds", lambda config, dataset: answered(20, 1))
@@ -129,7 +131,7 @@ def test_a_model_may_learn_from_simpler_methods(config, tmp_path, monkeypatch, u
     monkeypatch.setattr(supervised, "STEPS", 500)
     for name in ("supervised_error", "error"):
         monkeypatch.setattr(baselines, name, lambda *_: 50.0)
-    report = run(config.replace(use=use, hidden_units=(16,)), tmp_path / "run")
+    report = run(config.replace(use=use, hidden_units=(16,), coverage=0.5), tmp_path / "run")
     assert report["used"]["method"] == method
     assert report["used"]["agreement"] > 90
     kept, data = Run(tmp_path / "run").load_model(), stripes()
@@ -141,6 +143,13 @@ def test_a_model_may_learn_from_simpler_methods(config, tmp_path, monkeypatch, u
     assert f" taught by {method}, 20 labels" in told
     assert ("Kept: support vectors, about" in told) == (use == "best")
     assert ("Model with what simpler methods say: error about" in told) == (use == "pool")
+    rows = (tmp_path / "run" / "predictions.csv").read_text().splitlines()
+    assert rows[0].endswith(",accepted")
+    accepted = [float(row.split(",")[2]) for row in rows[1:] if row.endswith(",yes")]
+    assert len(accepted) == pytest.approx(0.5 * len(rows[1:]), abs=1)
+    assert min(accepted) == pytest.approx(report["accepted"]["threshold"], abs=1e-6)
+    assert report["accepted"]["coverage"] == pytest.approx(0.5, abs=0.03)
+    assert f"Accepted: {report['accepted']['coverage']:.0%} of the points without a label" in told
 
 
 def test_no_method_is_kept_that_is_not_better():

@@ -63,7 +63,7 @@ def test_the_pool_is_judged_by_weights_that_did_not_see_the_label():
     np.testing.assert_allclose(before[fold == 0], pooled(found, weights)[fold == 0])
 
 
-@pytest.mark.parametrize("kind", ["SDGM", "M2"])
+@pytest.mark.parametrize("kind", [pytest.param("SDGM", marks=pytest.mark.slow), "M2"])
 def test_a_model_that_is_taught_says_what_its_teacher_says_and_explains_x_as_before(kind, monkeypatch):
     monkeypatch.setattr(supervised, "STEPS", 600)
     model = make_model(kind, likelihood="gaussian")

@@ -21,7 +21,9 @@ HOTTEST = 20.0
 
 
 def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """softmax(log p / T) of probabilities [N, C] (Guo et al. 2017, eq. 9)."""
+    """softmax(log p / T) of probabilities [N, C] (Guo et al. 2017, eq. 9); at T = 1 they stay as they are."""
+    if temperature == 1:
+        return probabilities
     logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-30)) / temperature
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)

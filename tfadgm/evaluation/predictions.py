@@ -65,9 +65,7 @@ def write_predictions(file: Path, model: Any, batches: Batches, report: dict[str
 def _rows(model: Any, ids: Sequence[str], x: np.ndarray, report: dict[str, Any]) -> Iterator[list[str]]:
     names, quantiles = list(map(str, report["classes"])), report["familiarity_quantiles"]
     accepted = report.get("accepted")
-    probabilities = class_probabilities(model, x, BATCH)
-    if report["temperature"] != 1:
-        probabilities = temper(probabilities, report["temperature"])
+    probabilities = temper(class_probabilities(model, x, BATCH), report["temperature"])
     second, first = np.argsort(probabilities, 1, kind="stable")[:, -2:].T
     familiar = [""] * len(x)
     if len(quantiles):
