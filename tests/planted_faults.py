@@ -251,6 +251,18 @@ FAULTS = [
         None,
         ("tfadgm/data/images.py", "if outside is not None:", "if False:", "tests/data/test_images.py"),
     ),
+    Fault(
+        "a pool judged by labels that chose its weights",
+        None,
+        ("tfadgm/evaluation/pool.py", "each[~own] for name, each in probabilities.items()}, y[~own]",
+         "each for name, each in probabilities.items()}, y", "tests/evaluation/test_pool.py"),
+    ),
+    Fault(
+        "answers accepted that are less sure than the threshold",
+        None,
+        ("tfadgm/serving/servable.py", "tf.reduce_max(probabilities, -1) >= self.threshold",
+         "tf.reduce_max(probabilities, -1) < self.threshold", "tests/serving/test_signatures.py"),
+    ),
 ]  # fmt: skip
 
 
