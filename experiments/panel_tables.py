@@ -40,8 +40,7 @@ def _errors(rows: dict[str, list[dict[str, Any]]]) -> list[str]:
         seconds = [run["whole_process_seconds"] for run in runs if run["whole_process_seconds"]]
         memory = max(run["peak_memory_mib"] or 0 for run in runs)
         told = f"{np.mean(seconds):.0f}" if seconds else "", memory, f"`{runs[0]['commit'][:8]}`"
-        alone = [run["alone"]["error"] for run in runs if "alone" in run]
-        cells.insert(1, f"{np.mean(alone):.1f}" if alone else "")
+        cells.insert(1, f"{np.mean([run['alone']['error'] for run in runs]):.1f}")
         lines.append((name, runs[0]["points"], runs[0]["labels"], len(runs), *cells, *told))
     columns = "set", "rows", "labels", "draws", OURS, "without the pool", *METHODS[1:], "seconds", "peak MiB", "commit"
     head = "| " + " | ".join(columns) + " |"
@@ -104,9 +103,6 @@ def _estimates(runs: list[dict[str, Any]]) -> list[str]:
 
 def _pool(runs: list[dict[str, Any]]) -> list[str]:
     """What the pool changes."""
-    runs = [run for run in runs if "alone" in run]
-    if not runs:
-        return []
     before, after = (
         [np.mean([score(run) for run in runs]) for score in scores]
         for scores in (

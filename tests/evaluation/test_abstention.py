@@ -36,7 +36,7 @@ def test_as_many_answers_are_accepted_as_a_share_of_errors_allows(most, threshol
 
 
 def test_what_is_accepted_is_told_with_its_error_and_where_labels_are_too_few():
-    told = accepted(config(accept_error=0.2), ANSWERS, POINTS)
+    told = accepted(config(accept_error=0.2), {"answers": ANSWERS}, POINTS)
     assert told["threshold"] == 0.7
     assert told["coverage"] == 0.3
     assert told["labels"] == 4
@@ -46,20 +46,25 @@ def test_what_is_accepted_is_told_with_its_error_and_where_labels_are_too_few():
     assert words[0].startswith("Accepted: 30% of the points without a label, those of a probability of 0.70 or more: ")
     assert words[1] == "4 labels are too few to show that it is at most 20 %."
     many = {name: values * 200 for name, values in ANSWERS.items()}
-    assert "too few" not in in_words(accepted(config(accept_error=0.2), many, POINTS))
+    assert "too few" not in in_words(accepted(config(accept_error=0.2), {"answers": many}, POINTS))
 
 
 def test_nothing_is_accepted_where_every_group_has_too_many_errors():
-    told = accepted(config(accept_error=0.0), ANSWERS, POINTS)
+    told = accepted(config(accept_error=0.0), {"answers": ANSWERS}, POINTS)
     assert (told["coverage"], told["labels"], told["error"]) == (0, 0, None)
     assert in_words(told).startswith("Accepted: no answer.")
 
 
+def test_without_an_estimate_a_user_is_told_that_there_is_no_threshold():
+    told = accepted(config(accept_error=0.1), {"left_out": "Expected two labels."}, POINTS)
+    assert in_words(told) == "No threshold of answers to accept. Expected two labels."
+
+
 def test_a_share_of_the_points_may_be_asked_for():
-    told = accepted(config(coverage=0.25), ANSWERS, POINTS)
+    told = accepted(config(coverage=0.25), {"answers": ANSWERS}, POINTS)
     assert told["coverage"] == pytest.approx(0.25, abs=0.011)
     assert "too few" not in in_words(told)
-    assert accepted(config(), ANSWERS, POINTS) is None
+    assert accepted(config(), {"answers": ANSWERS}, POINTS) is None
 
 
 def test_a_threshold_needs_an_estimate_and_one_reason():

@@ -45,15 +45,18 @@ def threshold_of_error(curve: np.ndarray, most: float) -> float:
     return float(fits[-1, 0]) if len(fits) else NONE
 
 
-def accepted(config: Config, answers: dict[str, Any], probability: np.ndarray) -> dict[str, Any] | None:
-    """What `config` wants accepted, see `acceptance`; None where it does not say."""
+def accepted(config: Config, told: dict[str, Any], probability: np.ndarray) -> dict[str, Any] | None:
+    """What `config` wants accepted, by the estimate `told`, see `acceptance`; None where it does not say."""
+    if config.accept_error is None and config.coverage is None:
+        return None
+    if "left_out" in told:
+        return {"left_out": told["left_out"]}
+    answers = told["answers"]
     if config.accept_error is not None:
         curve = risk_coverage(*(np.asarray(answers[name]) for name in ("probability", "wrong", "weight")))
         threshold = threshold_of_error(curve, config.accept_error)
-    elif config.coverage is not None:
-        threshold = float(np.quantile(probability, 1 - config.coverage, method="inverted_cdf"))
     else:
-        return None
+        threshold = float(np.quantile(probability, 1 - (config.coverage or 0.0), method="inverted_cdf"))
     return acceptance(threshold, answers, probability) | {"wanted_error": config.accept_error}
 
 
@@ -82,6 +85,8 @@ def acceptance(threshold: float, answers: dict[str, Any], probability: np.ndarra
 
 def in_words(told: dict[str, Any]) -> str:
     """One line for a user, and another where the labels are too few for what is wanted."""
+    if "left_out" in told:
+        return f"No threshold of answers to accept. {told['left_out']}"
     if not told["labels"]:
         return "Accepted: no answer. Of no group of labels are so few answers wrong."
     text = (

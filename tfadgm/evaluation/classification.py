@@ -54,14 +54,16 @@ def finish(config: Config, dataset: Dataset, model: Classifier) -> tuple[Classif
         method = POOL if config.use == POOL else told["best"]
         used = {"method": method, "agreement": teach_pool(weights, config, dataset, model)}
     temperature = told.get("temperature") or calibrate(model)["temperature"]
-    if "answers" in told:
-        accepted = abstention.accepted(config, told["answers"], unlabeled_probabilities(model, dataset, temperature))
+    if told:
+        accepted = abstention.accepted(config, told, unlabeled_probabilities(model, dataset, temperature))
     return model, {"estimate": told or None, "used": used, "temperature": temperature, "accepted": accepted}
 
 
 def unlabeled_probabilities(model: Classifier, dataset: Dataset, temperature: float) -> np.ndarray:
-    """Of the answers to the training points that have no label, [U]."""
-    return temper(class_probabilities(model, dataset.x[dataset.y == UNLABELED]), temperature).max(1)
+    """Of the answers to the training points that have no label, [U]; to all where each has one."""
+    unlabeled = dataset.y == UNLABELED
+    x = dataset.x[unlabeled] if unlabeled.any() else dataset.x
+    return temper(class_probabilities(model, x), temperature).max(1)
 
 
 def report(config: Config, dataset: Dataset, model: Classifier) -> dict[str, Any]:

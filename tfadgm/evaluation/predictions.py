@@ -53,7 +53,7 @@ def write_predictions(file: Path, model: Any, batches: Batches, report: dict[str
         nonlocal rows
         with partial.open("w", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow([*HEAD, "accepted"] if report.get("accepted") else HEAD)
+            writer.writerow(HEAD if threshold_of(report) is None else [*HEAD, "accepted"])
             for ids, x in batches:
                 writer.writerows(_rows(model, ids, x, report))
                 rows += len(x)
@@ -64,7 +64,7 @@ def write_predictions(file: Path, model: Any, batches: Batches, report: dict[str
 
 def _rows(model: Any, ids: Sequence[str], x: np.ndarray, report: dict[str, Any]) -> Iterator[list[str]]:
     names, quantiles = list(map(str, report["classes"])), report["familiarity_quantiles"]
-    accepted = report.get("accepted")
+    threshold = threshold_of(report)
     probabilities = temper(class_probabilities(model, x, BATCH), report["temperature"])
     second, first = np.argsort(probabilities, 1, kind="stable")[:, -2:].T
     familiar = [""] * len(x)
@@ -74,7 +74,12 @@ def _rows(model: Any, ids: Sequence[str], x: np.ndarray, report: dict[str, Any])
     for row, name in enumerate(ids):
         shares = probabilities[row, first[row]], probabilities[row, second[row]]
         told = [name, names[first[row]], f"{shares[0]:.6f}", names[second[row]], f"{shares[1]:.6f}", familiar[row]]
-        yield [*told, "yes" if shares[0] >= accepted["threshold"] else "no"] if accepted else told
+        yield told if threshold is None else [*told, "yes" if shares[0] >= threshold else "no"]
+
+
+def threshold_of(report: dict[str, Any]) -> float | None:
+    """The probability from which an answer of a run is accepted; None where nobody asked, or no label could tell."""
+    return (report.get("accepted") or {}).get("threshold")
 
 
 def familiarity(model: DeepGenerativeClassifier, x: np.ndarray, label: np.ndarray) -> np.ndarray:

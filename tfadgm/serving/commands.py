@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfadgm.errors import InputError
+from tfadgm.evaluation.predictions import threshold_of
 from tfadgm.models import Classifier
 from tfadgm.run import Run
 from tfadgm.serving import configs
@@ -34,11 +35,10 @@ def export_run(run_dir: Path, output: Path, name: str, version: int | None, samp
             f"Received: {type(model).__name__} with {getattr(model, 'classes', 'no')}"
         )
     info = {key: report.get(key) for key in TOLD}
-    accepted = report.get("accepted") or {}
     by_folds = (report.get("estimate") or {}).get("temperature")
     return export(
         model, output, name=name, class_names=map(str, names), version=version, samples=samples,
-        temperature=by_folds, threshold=accepted.get("threshold"), info=info,
+        temperature=by_folds, threshold=threshold_of(report), info=info,
     )  # fmt: skip
 
 

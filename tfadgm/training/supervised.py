@@ -42,7 +42,8 @@ def supervised(config: Config, datasets: Sequence[Dataset]) -> Iterator[Any]:
 def teach(model: Classifier, x: np.ndarray, shares: np.ndarray) -> None:
     """Trains the classifier of a trained model towards the probabilities `shares` [N, C] of points x [N, *features].
 
-    Its step size falls to zero (a cosine). The rest of the model stays as it is, and its bound remains one.
+    The classifier is every network that q(y|x) goes through, with an auxiliary variable q(a|x) too. The step size falls
+    to zero (a cosine). The rest of the model stays as it is, and its bound remains one.
     """
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(TAUGHT_RATE, STEPS))
     optimizer.build(model.trainable_variables)
