@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from tests.support.toys import stripes
 from tfadgm.config import Config
 from tfadgm.errors import InputError
 from tfadgm.evaluation.abstention import NONE, accepted, in_words, risk_coverage, threshold_of_error
+from tfadgm.evaluation.classification import unlabeled_probabilities
 
 ANSWERS = {
     "probability": [0.9, 0.9, 0.8, 0.7, 0.6],
@@ -72,3 +74,15 @@ def test_a_threshold_needs_an_estimate_and_one_reason():
         config(accept_error=0.1, estimate=False)
     with pytest.raises(InputError, match="Expected accept_error or coverage. Received both"):
         config(accept_error=0.1, coverage=0.5)
+
+
+def test_where_every_point_has_a_label_all_are_asked():
+    class Sure:
+        classes = 2
+
+        def predict_on_batch(self, x):
+            return np.tile([0.25, 0.75], (len(x), 1))
+
+    data = stripes()
+    assert unlabeled_probabilities(Sure(), data, 1.0).tolist() == [0.75] * 40
+    assert len(unlabeled_probabilities(Sure(), data.replace(y=np.maximum(data.y, 0)), 1.0)) == 60
