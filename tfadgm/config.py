@@ -21,7 +21,7 @@ AUTO = "auto"
 # Not of density models.
 AFTERWARDS = "estimate", "use", "accept_error", "coverage"  # of what comes after training, whose weights are the same
 OF_LABELS = "labels", "label_seed", "label_choice", "class_prior", "labeled_batch", "alpha", *AFTERWARDS
-DERIVED = "hidden_units", "trunk", "xla", "vat_epsilon"  # choices that a preset may leave to `resolve`, as "auto"
+DERIVED = "hidden_units", "trunk", "vat_epsilon", "xla"  # choices that a preset may leave to `resolve`, as "auto"
 OWN_FILE = "arrays"  # the preset of data that have none
 
 

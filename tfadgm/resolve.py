@@ -9,6 +9,7 @@ import numpy as np
 from tfadgm.config import AUTO, DERIVED, Config
 from tfadgm.data.arrays import INTENSITIES
 from tfadgm.data.dataset import UNLABELED, Dataset
+from tfadgm.data.labels import FOLDS
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError, line
 from tfadgm.nn.preprocessing import Scaling
@@ -16,6 +17,7 @@ from tfadgm.nn.tables import TableEncoding
 
 LEAST_EPOCHS, LEAST_STEPS = 25, 1000
 SMALL, SMALL_UNITS, UNITS = 500, (64, 64), (128, 128)  # up to so many rows, small networks are enough
+MOST_UNCOMPILED = 1500  # steps, up to which it takes longer to compile one than that saves
 LARGE = 32  # pixels a side of images that are seen through convolutions
 RADIUS, NEIGHBOR, LOOKED_AT = 0.3, 10, 1000  # of VAT: a share of the distance to such a neighbor, among so many points
 ALPHA_SCALE = 0.1  # alpha = 0.1 N / N_labeled (Maaløe et al. 2016, section 3.3)
@@ -37,14 +39,10 @@ def resolve(config: Config, dataset: Dataset) -> Config:
         if config.alpha is None:
             filled["alpha"] = default_alpha(len(dataset.x), len(dataset.label_indices))
     config = config.replace(**filled)
-    rules = {
-        "hidden_units": default_hidden_units, "trunk": default_trunk, "xla": default_xla,
-        "vat_epsilon": default_vat_epsilon,
-    }  # fmt: skip
-    config = config.replace(
-        **{name: rules[name](config, dataset) for name in DERIVED if config.choices.get(name) == AUTO}
-    )
-    config = config.replace(epochs=config.epochs or default_epochs(config, len(dataset.x)))
+    for name in DERIVED:
+        if config.choices.get(name) == AUTO:
+            config = config.replace(**{name: RULES[name](config, dataset)})
+    config = config.replace(epochs=_epochs(config, dataset))
     _check_likelihood(config, dataset)
     if not config.is_density:
         class_shares(config, dataset)
@@ -55,6 +53,10 @@ def default_epochs(config: Config, points: int) -> int:
     """LEAST_EPOCHS, or as many as make LEAST_STEPS steps, with convolutions, which learn in fewer, half as many."""
     steps = LEAST_STEPS // 2 if config.trunk == "conv" else LEAST_STEPS
     return max(LEAST_EPOCHS, -(-steps // steps_per_epoch(points, config.unlabeled_batch)))
+
+
+def _epochs(config: Config, dataset: Dataset) -> int:
+    return config.epochs or default_epochs(config, len(dataset.x))
 
 
 def default_hidden_units(config: Config, dataset: Dataset) -> tuple[int, ...]:
@@ -69,8 +71,9 @@ def default_trunk(config: Config, dataset: Dataset) -> str:
 
 
 def default_xla(config: Config, dataset: Dataset) -> bool:
-    """Whether to compile the step: on small data that takes longer than it saves."""
-    return len(dataset.x) > SMALL
+    """Whether to compile the step, which trains folds of the labels too."""
+    steps = _epochs(config, dataset) * steps_per_epoch(len(dataset.x), config.unlabeled_batch)
+    return steps * (1 + FOLDS * config.estimate) > MOST_UNCOMPILED
 
 
 def default_vat_epsilon(config: Config, dataset: Dataset) -> float:
@@ -78,6 +81,14 @@ def default_vat_epsilon(config: Config, dataset: Dataset) -> float:
     if config.likelihood != "bernoulli" or dataset.x[0].size < INTENSITIES[0]:
         return 0.0
     return radius(dataset, config.likelihood)
+
+
+RULES = {
+    "hidden_units": default_hidden_units,
+    "trunk": default_trunk,
+    "vat_epsilon": default_vat_epsilon,
+    "xla": default_xla,
+}
 
 
 def radius(dataset: Dataset, likelihood: str) -> float:

@@ -42,9 +42,14 @@ def test_the_seed_decides_the_order():
 
 
 def test_batches_are_no_larger_than_the_data():
-    batch = batches(1, labeled_batch=100, unlabeled_batch=100)[0]
-    assert batch["labeled"][0].shape == (5, 1)
-    assert batch["unlabeled"].shape == (23, 1)
+    assert batches(1, unlabeled_batch=100)[0]["unlabeled"].shape == (23, 1)
+
+
+def test_a_batch_of_more_labels_than_there_are_takes_all_as_often():
+    found = [batch["labeled"][1].numpy() for batch in batches(5, labeled_batch=12)]
+    assert all((np.unique(rows, return_counts=True)[1] >= 2).all() for rows in found)
+    labels, times = np.unique(np.concatenate(found), return_counts=True)
+    assert (labels.tolist(), times.tolist()) == (LABELED.tolist(), [12] * 5)
 
 
 def test_order_is_random_enough():

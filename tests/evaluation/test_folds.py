@@ -53,7 +53,11 @@ def test_a_model_begins_anew_with_each_fold(config, tmp_path):
     found = [model.predict_on_batch(data.x) for model in train_on_each(config, [less, data, less])]
     np.testing.assert_array_equal(found[0], found[2])
     model, _ = train(config, data, tmp_path, verbose=0)
-    np.testing.assert_allclose(found[1], model.predict_on_batch(data.x), atol=1e-6)
+    trained = model.predict_on_batch(data.x)
+    np.testing.assert_allclose(found[1], trained, atol=1e-6)
+    served = [model.predict_on_batch(data.x) for model in train_on_each(config, [less, data], model)]
+    np.testing.assert_allclose(served, found[:2], atol=1e-6)
+    np.testing.assert_array_equal(model.predict_on_batch(data.x), trained)
 
 
 def test_a_class_with_one_label_keeps_it_and_is_not_judged(config):
@@ -109,7 +113,7 @@ def test_the_best_of_many_has_been_chosen():
 
 
 def test_a_run_on_own_data_ends_with_it(config, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(folds, "answer_folds", lambda config, dataset: answered(1, 12))
+    monkeypatch.setattr(folds, "answer_folds", lambda *_: answered(1, 12))
     for name in ("supervised_error", "error"):
         monkeypatch.setattr(baselines, name, lambda *_: 50.0)
     report = run(config.replace(epochs=1, use="model"), tmp_path / "run")
@@ -126,7 +130,7 @@ def test_a_run_on_own_data_ends_with_it(config, tmp_path, monkeypatch, capsys):
 )
 def test_a_model_may_learn_from_simpler_methods(config, tmp_path, monkeypatch, use, method):
     """It then says what they say of every point, and is still the model of the run, whose report tells of it."""
-    monkeypatch.setattr(folds, "answer_folds", lambda config, dataset: answered(20, 1))
+    monkeypatch.setattr(folds, "answer_folds", lambda *_: answered(20, 1))
     monkeypatch.setattr(baselines, "BASELINES", {"support vectors": ("svm.SVC", {"C": 10.0})})
     monkeypatch.setattr(supervised, "STEPS", 500)
     for name in ("supervised_error", "error"):

@@ -245,7 +245,7 @@ def test_the_radius_of_vat_follows_the_distances_of_images():
 def test_what_the_data_decide_is_filled_in_once(dataset):
     config = resolve(Config.for_dataset("mine.npz", seed=3), dataset)
     assert (config.epochs, config.likelihood, config.label_seed) == (1000, "gaussian", 3)
-    assert (config.hidden_units, config.trunk, config.xla) == ((64, 64), "mlp", False)
+    assert (config.hidden_units, config.trunk, config.xla) == ((64, 64), "mlp", True)
     assert (config.alpha, config.vat_epsilon) == (500.0, 0.0)
     assert resolve(config.replace(alpha=None), dataset).alpha == pytest.approx(0.1 * 60 / 20)
     assert resolve(config, dataset) == config

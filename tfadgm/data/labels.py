@@ -9,6 +9,8 @@ import numpy as np
 from tfadgm.data.dataset import UNLABELED, Dataset
 from tfadgm.errors import InputError
 
+FOLDS = 5  # of the labels, by which an error is estimated
+
 
 def choose_labels(dataset: Dataset, labels: int | None, seed: int, proportional: bool = False) -> Dataset:
     """`dataset` with `labels` of its labels, drawn by `seed` as evenly over the classes as they allow.

@@ -15,11 +15,12 @@ from tfadgm.data.dataset import UNLABELED
 def batch_indices(step: tf.Tensor, points: int | tf.Tensor, batch: int, seed: int, stream: int) -> tf.Tensor:
     """Indices [batch] int64 of `points` rows at `step`; every pass is a new permutation of all rows.
 
-    `batch` is at most `points`, so a batch meets at most two passes.
+    A `batch` of more rows than there are goes on in the next passes, where `points` is no tensor.
     """
     position = step * batch + tf.range(batch, dtype=tf.int64)
     passes, row = position // points, position % points
-    seeds = tf.stack([_pass_seed(passes[0] + late, seed, stream) for late in (0, 1)])
+    met = 2 if isinstance(points, tf.Tensor) else -(-batch // points) + 1  # passes, at most
+    seeds = tf.stack([_pass_seed(passes[0] + late, seed, stream) for late in range(met)])
     # The raw op, because the public wrapper pads a seed for each row along the wrong axis.
     return tf.raw_ops.RandomIndexShuffle(
         index=row, seed=tf.gather(seeds, passes - passes[0]), max_index=tf.cast(points - 1, tf.int64)
@@ -55,7 +56,8 @@ def mixed_stream(
         x: [N, *features], all of which are unlabeled points.
         y: [N] int64, UNLABELED where there is no label.
         classes: how many there are, if labels are to be checked.
-        labeled_batch, unlabeled_batch: rows a step, at most as many as there are.
+        labeled_batch: rows a step, of fewer labels some more than once.
+        unlabeled_batch: rows a step, at most as many as there are.
         seed: the order of both streams.
         first_step: the global step of the first batch.
 
@@ -70,7 +72,7 @@ def mixed_stream(
     if classes is not None and len(label_indices) and not 0 <= y[label_indices].min() <= y.max() < classes:
         raise ValueError(f"Expected labels from 0 to {classes - 1}, or {UNLABELED}. Received: {y.min()} to {y.max()}")
     points, labels = len(x), len(label_indices)
-    labeled_batch, unlabeled_batch = min(labeled_batch, labels), min(unlabeled_batch, points)
+    unlabeled_batch = min(unlabeled_batch, points)
     x_labeled, y_labeled = x[label_indices], y[label_indices]
 
     def batch(step: tf.Tensor) -> dict:

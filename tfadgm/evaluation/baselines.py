@@ -57,9 +57,11 @@ def fitted(name: str, x: np.ndarray, y: np.ndarray) -> Any:
         x: [N, D], see `tfadgm.resolve.fitted_scaling`.
         y: [N], UNLABELED where there is no label.
     """
+    from threadpoolctl import threadpool_limits
+
     path, arguments = BASELINES[name]
     seen = np.full(len(y), True) if path.startswith("semi_supervised") else y != UNLABELED
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # of so little, threads wait for each other
         warnings.simplefilter("ignore")  # of steps that were too few, and of points without a neighbor that has a class
         return _made(path, arguments).fit(x[seen], y[seen])
 

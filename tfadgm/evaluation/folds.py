@@ -13,7 +13,7 @@ import numpy as np
 
 from tfadgm.config import Config
 from tfadgm.data.dataset import Dataset
-from tfadgm.data.labels import folds_of, without_labels
+from tfadgm.data.labels import FOLDS, folds_of, without_labels
 from tfadgm.data.streams import steps_per_epoch
 from tfadgm.errors import InputError, TrainingError, line
 from tfadgm.evaluation import baselines
@@ -22,9 +22,8 @@ from tfadgm.evaluation.intervals import LEVEL, difference, error_interval, true_
 from tfadgm.evaluation.metrics import class_probabilities, confusion_matrix
 from tfadgm.evaluation.pool import OURS, POOL, cross_fitted, pool_weights
 from tfadgm.models import Classifier
-from tfadgm.training.trainer import train_on_each
+from tfadgm.training.trainer import train_on_each, with_labels
 
-FOLDS = 5
 MOST_STEPS = {"mlp": 2000, "conv": 250}  # of a training by trunk, which bounds what folds cost
 NAMES = {OURS: "Model", POOL: "Model with what simpler methods say"}
 CERTAIN = 0.05  # a p-value below it tells two methods apart
@@ -79,7 +78,7 @@ def estimate(config: Config, dataset: Dataset, model: Classifier) -> dict[str, A
             much a label weighs.
     """
     try:
-        found = answer_folds(config, dataset)
+        found = answer_folds(config, dataset, model)
     except (InputError, TrainingError) as error:
         return {"left_out": line(error)}
     shares = np.bincount(class_probabilities(model, dataset.x).argmax(1), minlength=dataset.classes) / len(dataset.x)
@@ -154,8 +153,10 @@ def most_steps(config: Config) -> int:
     return MOST_STEPS.get(config.trunk, MOST_STEPS["mlp"])
 
 
-def answer_folds(config: Config, dataset: Dataset) -> Folds:
+def answer_folds(config: Config, dataset: Dataset, model: Classifier | None = None) -> Folds:
     """Trains every method once a fold. A class with one label keeps it in every training, and is not judged.
+
+    The compiled step of `model`, one that `config` has trained, serves where the folds take no fewer steps.
 
     Raises:
         InputError: if no class has two labels.
@@ -165,8 +166,10 @@ def answer_folds(config: Config, dataset: Dataset) -> Folds:
     y = dataset.y[labels]
     fold = folds_of(y, FOLDS, config.seed)
     most = -(-most_steps(config) // steps_per_epoch(len(dataset.x), config.unlabeled_batch))
-    config = config.replace(epochs=min(config.epochs or most, most))
-    models = train_on_each(config, _parts(dataset, labels, fold))
+    epochs = min(config.epochs or most, most)
+    serves = model if epochs == config.epochs else None
+    config = with_labels(config, dataset).replace(epochs=epochs)
+    models = train_on_each(config, _parts(dataset, labels, fold), serves)
     found: dict[str, Iterator[np.ndarray]] = {OURS: (class_probabilities(model, dataset.x[labels]) for model in models)}
     some = baselines.some_points(dataset)
     rows = _judged(some)

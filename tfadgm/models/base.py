@@ -189,7 +189,7 @@ class BaseModel(keras.Model):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name in arguments(type(self)) and self.__dict__.get("built"):
+        if (name == "optimizer" or name in arguments(type(self))) and self.__dict__.get("built"):
             self.__dict__["_traces"] = {}
             self.train_function = self.test_function = self.predict_function = None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfadgm.errors import TrainingError
 from tfadgm.files import write_text
@@ -83,21 +84,25 @@ class Recorder(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def averaged_weights(model: keras.Model) -> Iterator[None]:
+def averaged_weights(model: Any) -> Iterator[None]:
     """The model with its weight averages, as it will be after training."""
     if not model.optimizer.use_ema:
         yield
         return
-    variables = model.trainable_variables
-    weights = [variable.numpy() for variable in variables]
-    # Keras has no public name for the averages; its own SwapEMAWeights reads the same attribute.
-    for variable, average in zip(variables, model.optimizer._model_variables_moving_average, strict=True):
-        variable.assign(average)
+
+    def swap() -> None:
+        # Keras has no public name for the averages; its own SwapEMAWeights reads the same attribute.
+        averages = model.optimizer._model_variables_moving_average
+        for variable, average in zip(model.trainable_variables, averages, strict=True):
+            weight = tf.identity(variable.value)
+            variable.assign(average)
+            average.assign(weight)
+
+    model.traced(swap)()
     try:
         yield
     finally:
-        for variable, weight in zip(variables, weights, strict=True):
-            variable.assign(weight)
+        model.traced(swap)()
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:

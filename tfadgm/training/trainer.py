@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfadgm import models
@@ -75,7 +76,8 @@ class Training:
             InputError: if the disk is full.
             TrainingError: if the loss is not finite.
         """
-        config, dataset, checkpoints = self.config, self.dataset, self.folder / "checkpoint"
+        dataset, checkpoints = self.dataset, self.folder / "checkpoint"
+        config = with_labels(self.config, dataset)
         if not epochs(checkpoints):
             save_checkpoint(checkpoints, self.model, self.progress, self.run)
         each = epochs_at_once(self.steps, config.epochs or 0, self.progress.epoch, self.until)
@@ -95,25 +97,29 @@ class Training:
         )
 
 
-def train_on_each(config: Config, datasets: Sequence[Dataset]) -> Iterator[models.BaseModel]:
+def train_on_each(
+    config: Config, datasets: Sequence[Dataset], model: models.BaseModel | None = None
+) -> Iterator[models.BaseModel]:
     """A resolved `config` trained on one after another of `datasets`, which differ in their labels alone.
 
     Each time it is the same model, whose step is traced once, from its first weights on; nothing is kept in a folder.
-    A step takes as many labels as the dataset with the fewest has, at most.
+
+    Args:
+        config: every step takes its `labeled_batch`, of fewer labels some more than once.
+        datasets: of the same points.
+        model: that of an earlier training by `config`, whose compiled step serves again; it ends as it is.
 
     Raises:
         TrainingError: if a loss is not finite.
     """
-    fewest = min(len(dataset.label_indices) for dataset in datasets)
-    config = config.replace(labeled_batch=min(config.labeled_batch, fewest))
-    model = build_model(config, datasets[0])
-    variables = [*model.variables, *model.optimizer.variables]
-    first = [variable.numpy() for variable in variables]
-    steps = (config.epochs or 0) * steps_per_epoch(len(datasets[0].x), config.unlabeled_batch)
-    model.steps_per_execution = steps_per_execution(steps)
+    fresh = build_model(config, datasets[0])
+    first, steps = _values(fresh), (config.epochs or 0) * steps_per_epoch(len(datasets[0].x), config.unlabeled_batch)
+    if model is None:
+        model = fresh
+        model.steps_per_execution = steps_per_execution(steps)
+    last = _values(model)
     for dataset in datasets:
-        for variable, value in zip(variables, first, strict=True):
-            variable.assign(value)
+        _assign(model, first)
         model.fit(
             _stream(config, dataset),
             steps_per_epoch=steps,
@@ -122,6 +128,22 @@ def train_on_each(config: Config, datasets: Sequence[Dataset]) -> Iterator[model
             callbacks=[StopOnNonFiniteLoss()],
         )
         yield model
+    _assign(model, last)
+
+
+def with_labels(config: Config, dataset: Dataset) -> Config:
+    """`config` whose steps take no more labels than there are."""
+    labels = len(dataset.label_indices)
+    return config.replace(labeled_batch=min(config.labeled_batch, labels)) if labels else config
+
+
+def _values(model: models.BaseModel) -> list[np.ndarray]:
+    return [variable.numpy() for variable in (*model.variables, *model.optimizer.variables)]
+
+
+def _assign(model: models.BaseModel, values: list[np.ndarray]) -> None:
+    for variable, value in zip((*model.variables, *model.optimizer.variables), values, strict=True):
+        variable.assign(value)
 
 
 def _stream(config: Config, dataset: Dataset, first_step: int = 0) -> tf.data.Dataset:
