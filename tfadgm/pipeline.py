@@ -60,7 +60,7 @@ def run(config: Config, run_dir: Path, resume: bool = False, changes: dict[str, 
         task.label(run_dir, model, dataset, report)
         write_history(run_dir / "metrics.csv", training.progress.history)
         folder.save_report(report)
-        _draw(folder, model, dataset, training.progress)
+        _draw(folder, model, dataset, training.progress, report)
     return report
 
 
@@ -100,10 +100,10 @@ def _judge_by(dataset: Dataset, progress: Progress) -> None:
     progress.tests = tests
 
 
-def _draw(folder: Run, model: BaseModel, dataset: Dataset, progress: Progress) -> None:
+def _draw(folder: Run, model: BaseModel, dataset: Dataset, progress: Progress, report: dict[str, Any]) -> None:
     """Draws the pictures. They come last: a run is complete without them."""
     try:
-        TASKS[model.task].draw(folder.figures, model, dataset, progress.history)
+        TASKS[model.task].draw(folder.figures, model, dataset, progress.history, report)
     except InputError as error:
         print(f"No figures. {error}", flush=True)
     except Exception as error:  # whatever Matplotlib raises of unusual names and shapes

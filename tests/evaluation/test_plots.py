@@ -7,6 +7,7 @@ import pytest
 from tfadgm import SDGM, VAE
 from tfadgm.data.dataset import Dataset
 from tfadgm.evaluation import plots
+from tfadgm.evaluation.abstention import risk_coverage
 
 
 def dataset(shape: tuple[int, ...], classes: int = 3) -> Dataset:
@@ -87,3 +88,15 @@ def test_names_that_begin_with_an_underscore_are_shown():
     shown = [text.get_text().strip("\N{ZERO WIDTH SPACE}") for text in plt.gca().get_legend().get_texts()]
     plt.close("all")
     assert shown == ["_x", "y"]
+
+
+@pytest.mark.parametrize(("accepted", "marked"), [(None, 0), ({"threshold": 0.8}, 1), ({"threshold": 2.0}, 0)])
+def test_errors_are_drawn_over_accepted_answers(accepted, marked):
+    """Of the two that reach the threshold, one in four by their weights is wrong."""
+    curve = risk_coverage(np.array([0.9, 0.6, 0.8]), np.array([False, True, True]), np.array([3.0, 4.0, 1.0]))
+    plots.draw_risk(curve, accepted)
+    axis = plt.gcf().axes[0]
+    assert axis.lines[0].get_ydata().round(2).tolist() == [0.0, 25.0, 62.5]
+    points = [point for drawn in axis.collections for point in drawn.get_offsets().tolist()]
+    assert points == [[50.0, 25.0]] * marked
+    plt.close("all")

@@ -34,6 +34,11 @@ def risk_coverage(probability: np.ndarray, wrong: np.ndarray, weight: np.ndarray
     return np.stack([probability, accepted / accepted[-1], missed / accepted], 1)[last]
 
 
+def curve_of(answers: dict[str, Any]) -> np.ndarray:
+    """`risk_coverage` of what `report.json` has as `answers`, [T, 3]."""
+    return risk_coverage(*(np.asarray(answers[name]) for name in ("probability", "wrong", "weight")))
+
+
 def threshold_of_error(curve: np.ndarray, most: float) -> float:
     """The threshold that the most answers reach of which a share of `most` is wrong; NONE if it is always more.
 
@@ -53,8 +58,7 @@ def accepted(config: Config, told: dict[str, Any], probability: np.ndarray) -> d
         return {"left_out": told["left_out"]}
     answers = told["answers"]
     if config.accept_error is not None:
-        curve = risk_coverage(*(np.asarray(answers[name]) for name in ("probability", "wrong", "weight")))
-        threshold = threshold_of_error(curve, config.accept_error)
+        threshold = threshold_of_error(curve_of(answers), config.accept_error)
     else:
         threshold = float(np.quantile(probability, 1 - (config.coverage or 0.0), method="inverted_cdf"))
     return acceptance(threshold, answers, probability) | {"wanted_error": config.accept_error}

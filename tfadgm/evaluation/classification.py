@@ -130,10 +130,12 @@ def unequal(report: dict[str, Any]) -> bool:
     return bool(points) and max(points) > 2 * min(points)
 
 
-def draw(folder: Path, model: Any, dataset: Dataset, history: History) -> None:
+def draw(folder: Path, model: Any, dataset: Dataset, history: History, report: dict[str, Any]) -> None:
     from tfadgm.evaluation import plots
 
     plots.draw_classifier(folder, model, dataset, history)
+    if answers := (report["estimate"] or {}).get("answers"):
+        plots.draw_acceptance(folder, abstention.curve_of(answers), report["accepted"])
 
 
 TASK = Task(announce, finish, metrics, report, label, table, draw)

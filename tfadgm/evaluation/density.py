@@ -67,7 +67,7 @@ def table(report: dict[str, Any]) -> str:
     )
 
 
-def draw(folder: Path, model: Any, dataset: Dataset, history: History) -> None:
+def draw(folder: Path, model: Any, dataset: Dataset, history: History, report: dict[str, Any]) -> None:
     from tfadgm.evaluation import plots
 
     plots.draw_density(folder, model, dataset, history)

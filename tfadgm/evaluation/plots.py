@@ -53,6 +53,30 @@ def draw_density(folder: Path, model: DensityModel, dataset: Dataset, history: H
         _save(folder / "reconstructions.png", draw_reconstructions, model, dataset)
 
 
+def draw_acceptance(folder: Path, curve: np.ndarray, accepted: dict[str, Any] | None) -> None:
+    """Writes `risk_coverage.png`.
+
+    Args:
+        folder: of pictures.
+        curve: see `tfadgm.evaluation.abstention.risk_coverage`.
+        accepted: what `report.json` has of the answers that are accepted, if a threshold was asked for.
+    """
+    _save(folder / "risk_coverage.png", draw_risk, curve, accepted)
+
+
+def draw_risk(curve: np.ndarray, accepted: dict[str, Any] | None) -> None:
+    """The share of errors over that of accepted answers, and where the threshold is."""
+    threshold, coverage, error = curve.T
+    _, axis = plt.subplots(figsize=(5.6, 4), layout="constrained")
+    axis.plot(100 * coverage, 100 * error, color=COLOURS[0], marker=".", drawstyle="steps-pre")
+    if reached := threshold[threshold >= (accepted or {}).get("threshold", np.inf)].size:
+        place = reached - 1
+        axis.scatter(100 * coverage[place], 100 * error[place], s=60, color=COLOURS[5], zorder=3, label="accepted")
+        axis.legend(frameon=False)
+    axis.set(xlabel="accepted answers, the surest first, %", ylabel="of these wrong, %", xlim=(0, 102))
+    axis.set_ylim(bottom=0)
+
+
 def draw_curves(history: History) -> None:
     """Bounds, the fit of the labels and the test error by epoch, whichever there are."""
     panels = [("labeled_elbo", "unlabeled_elbo"), ("label_nll", "test_nll"), ("test_error",)]

@@ -25,7 +25,7 @@ class Task:
         report: what a model learned, beside what every run reports.
         label: writes what the model says of the unlabeled training points into the folder of the run.
         table: a report as a person reads it.
-        draw: writes pictures into a folder.
+        draw: writes pictures of a run and its report into a folder.
     """
 
     announce: Callable[[Config, Dataset], str]
@@ -34,4 +34,4 @@ class Task:
     report: Callable[[Config, Dataset, Any], dict[str, Any]]
     label: Callable[[Path, Any, Dataset, dict[str, Any]], None]
     table: Callable[[dict[str, Any]], str]
-    draw: Callable[[Path, BaseModel, Dataset, History], None]
+    draw: Callable[[Path, BaseModel, Dataset, History, dict[str, Any]], None]
