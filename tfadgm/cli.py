@@ -134,12 +134,14 @@ def train_parser() -> Parser:
 
 
 def _default(own: Hyperparameter) -> str:
-    from tfadgm.config import preset
+    from tfadgm.config import OWN_FILE, preset
     from tfadgm.data.sources import SOURCES
 
-    presets = {name: preset(name, "sdgm").get(own.name) for name in SOURCES}
+    presets = {name: preset(name, "sdgm").get(own.name) for name in (*SOURCES, OWN_FILE)}
     told = [
-        f"{_listed(value)} for {name}" for name, value in presets.items() if value is not None and own.name != "dataset"
+        f"{_listed(value)} for {'your own data' if name == OWN_FILE else name}"
+        for name, value in presets.items()
+        if value is not None and own.name != "dataset"
     ]
     return f" (default: {', '.join([_listed(own.default), *told])})"
 
