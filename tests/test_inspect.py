@@ -48,7 +48,7 @@ def test_a_table_is_looked_at(table):
     assert "id: left out, identifier" not in found["Data"]  # 5 comes twice
     assert "missing cells: age 10%" in found["Data"]
     assert found["Labels"] == ["no: 21 labels", "yes: 10 labels"]
-    assert "likelihood mixed: the product over the columns of a table" in found["Choices"]
+    assert "--likelihood mixed: the product over the columns of a table" in found["Choices"]
     told = "\n".join(found["Look at"])
     assert "1 rows are the same as another one" in told
     assert "ward gives the label away" in told

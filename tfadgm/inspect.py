@@ -22,7 +22,7 @@ from tfadgm.evaluation import folds
 from tfadgm.files import write_text
 from tfadgm.nn.preprocessing import outliers
 from tfadgm.nn.tables import TableEncoding
-from tfadgm.resolve import LARGE, resolve
+from tfadgm.resolve import reasons, resolve
 from tfadgm.run import labeled_dataset, whole_dataset
 
 MOST = 10  # lines of one kind
@@ -47,7 +47,7 @@ def look(config: Config, dataset: Dataset) -> list[Section]:
     return [
         ("Data", [*_size(dataset), *dataset.notes]),
         ("Labels", _labels(dataset)),
-        ("Choices", list(_choices(resolved, dataset))),
+        ("Choices", list(reasons(config, resolved, dataset)) or ["those of the preset"]),
         ("Look at", list(_suspicious(dataset)) or ["nothing suspicious"]),
         ("Expect", list(_cost(resolved, dataset))),
         ("Next", [_command(config)]),
@@ -78,24 +78,6 @@ def _labels(dataset: Dataset) -> list[str]:
         for name, count in zip(dataset.class_names, counts, strict=True)
     ]
     return [*told[: 2 * MOST], *([f"and {len(told) - 2 * MOST} classes more"] if len(told) > 2 * MOST else [])]
-
-
-def _choices(config: Config, dataset: Dataset) -> Iterator[str]:
-    reasons = {
-        "mixed": "the product over the columns of a table",
-        "bernoulli": "features that are 0 or 1, or intensities of an image",
-        "gaussian": "numbers that are neither 0 and 1 nor intensities of an image",
-    }
-    yield f"likelihood {config.likelihood}: {reasons[config.likelihood]}"
-    yield f"hidden layers of {' and '.join(map(str, config.hidden_units)) or 'no'} units"
-    if dataset.x.ndim > 2:
-        yield f"trunk {config.trunk}: convolutions from {LARGE} pixels a side on; --trunk mlp is quicker"
-    steps = steps_per_epoch(len(dataset.x), config.unlabeled_batch)
-    yield f"{config.epochs} epochs of {steps} step{'s' * (steps > 1)}"
-    if config.alpha is not None:
-        yield f"alpha {config.alpha:.3g}: the weight of the labels beside the bound"
-    if config.choices.get("vat_epsilon"):
-        yield f"virtual adversarial radius {config.vat_epsilon:.3g}: from the distances of neighbors"
 
 
 def _suspicious(dataset: Dataset) -> Iterator[str]:

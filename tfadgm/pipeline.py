@@ -14,7 +14,7 @@ from tfadgm.errors import InputError, line
 from tfadgm.evaluation import TASKS
 from tfadgm.files import digest
 from tfadgm.models import BaseModel
-from tfadgm.resolve import resolve
+from tfadgm.resolve import reasons, resolve
 from tfadgm.run import Run, labeled_dataset
 from tfadgm.training.callbacks import write_history
 from tfadgm.training.checkpoint import Progress
@@ -45,12 +45,12 @@ def run(config: Config, run_dir: Path, resume: bool = False, changes: dict[str, 
         if resume:
             config = folder.resumed(changes or {})
         dataset = labeled_dataset(config)
-        config = resolve(config, dataset)
+        asked, config = config, resolve(config, dataset)
         values = folder.values(config)
         training = Training(config, dataset.without_tests(), run_dir)
         training.begin(resume, values)
         model, task = training.model, TASKS[training.model.task]
-        print(task.announce(config, dataset), flush=True)
+        print("\n".join([task.announce(config, dataset), *reasons(asked, config, dataset)]), flush=True)
         _judge_by(dataset, training.progress)
         folder.begin(config)
         training.fit(epoch_metrics=lambda model: task.metrics(model, dataset))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,54 @@ def resolve(config: Config, dataset: Dataset) -> Config:
     if not config.is_density:
         class_shares(config, dataset)
     return config
+
+
+LIKELIHOODS = {
+    "mixed": "the product over the columns of a table",
+    "bernoulli": "features that are 0 or 1, or intensities of an image",
+    "gaussian": "numbers that are neither 0 and 1 nor intensities of an image",
+}
+
+
+def reasons(asked: Config, config: Config, dataset: Dataset) -> Iterator[str]:
+    """What `asked` left to the data: the flag of each choice, its value in the resolved `config`, and why.
+
+    Examples:
+        >>> x, none = np.arange(60.0)[:, None], np.zeros(0, int)
+        >>> data = Dataset(x, np.arange(60) % 2, x[:0], none, ("even", "odd"), "gaussian")
+        >>> asked = Config.for_dataset("mine.npz")
+        >>> next(reasons(asked, resolve(asked, data), data))
+        '--likelihood gaussian: numbers that are neither 0 and 1 nor intensities of an image'
+    """
+    points, steps = len(dataset.x), steps_per_epoch(len(dataset.x), config.unlabeled_batch)
+    why = {
+        "likelihood": LIKELIHOODS[config.likelihood],
+        "hidden_units": f"small networks are enough for up to {SMALL} points; there are {points}",
+        "trunk": f"convolutions are for images of {LARGE} pixels a side or more",
+        "vat_epsilon": f"of images, {RADIUS} times the distance to a near neighbor; some other data it ruins",
+        "epochs": f"of {steps} steps; at least {LEAST_EPOCHS} epochs, and as many as learning takes",
+        "xla": f"compiled from {MOST_UNCOMPILED} steps on, those for the estimate among them",
+        "alpha": "0.1 N / labels (Maaløe et al. 2016)",
+    }
+    before, after = ({**vars(each), **each.choices} for each in (asked, config))
+    for name, reason in why.items():
+        if name in after and before.get(name) in (None, AUTO) and after[name] is not None:
+            yield f"{_flag(name, after[name])}: {reason}"
+
+
+def _flag(name: str, value: Any) -> str:
+    """As on the command line."""
+    words = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{words}" if value else f"--no-{words}"
+    shown = (
+        " ".join(map(str, value))
+        if isinstance(value, (list, tuple))
+        else f"{value:g}"
+        if isinstance(value, float)
+        else value
+    )
+    return f"--{words} {shown}"
 
 
 def default_epochs(config: Config, points: int) -> int:

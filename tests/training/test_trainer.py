@@ -10,12 +10,13 @@ import tensorflow as tf
 
 from tests.support.faults import killed_before
 from tests.training.conftest import tiny
+from tfadgm import cli
 from tfadgm.config import Config, recipe
 from tfadgm.data.arrays import make_dataset
 from tfadgm.data.dataset import UNLABELED
 from tfadgm.data.labels import choose_labels
 from tfadgm.errors import InputError, TrainingError
-from tfadgm.resolve import default_epochs, resolve
+from tfadgm.resolve import default_epochs, reasons, resolve
 from tfadgm.training import build, callbacks
 from tfadgm.training.build import build_model, fingerprint
 from tfadgm.training.callbacks import averaged_weights, write_history
@@ -292,3 +293,13 @@ def test_the_operations_of_convolutions_are_counted():
 
     graph = gradients.get_concrete_function(tf.zeros([7, 9, 9, 3])).graph
     assert sum(map(build._flops, graph.get_operations())) == 3 * 2 * (7 * 5 * 5) * (5 * 5 * 3 * 16)
+
+
+def test_what_was_left_to_the_data_is_told_with_its_reason(dataset):
+    asked = Config.for_dataset("mine.npz", hidden_units=[9], estimate=False)
+    told = list(reasons(asked, resolve(asked, dataset), dataset))
+    assert [line.split(":")[0] for line in told] == [
+        "--likelihood gaussian", "--trunk mlp", "--vat-epsilon 0", "--epochs 1000", "--no-xla",
+    ]  # fmt: skip
+    assert list(reasons(resolve(asked, dataset), resolve(asked, dataset), dataset)) == []
+    assert cli.train_parser().parse_args([word for line in told for word in line.split(":")[0].split()]).epochs == 1000
