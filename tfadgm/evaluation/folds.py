@@ -27,6 +27,8 @@ from tfadgm.training.trainer import train_on_each, with_labels
 MOST_STEPS = {"mlp": 2000, "conv": 250}  # of a training by trunk, which bounds what folds cost
 NAMES = {OURS: "Model", POOL: "Model with what simpler methods say"}
 CERTAIN = 0.05  # a p-value below it tells two methods apart
+# What an error with the labels of all folds but one becomes with all: it falls about with the root of their number.
+LEARNED = (1 - 1 / FOLDS) ** 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,13 +101,18 @@ def estimate(config: Config, dataset: Dataset, model: Classifier) -> dict[str, A
 
 
 def judged(found: Folds, shares: np.ndarray, kept: str = OURS) -> dict[str, Any]:
-    """The errors of the method that is `kept` and of simpler ones, percent, for points with such `shares` [C]."""
+    """The errors of the method that is `kept` and of simpler ones, percent, for points with such `shares` [C].
+
+    They are those of a training with all labels, see LEARNED; the upper end of the interval alone stays as it is.
+    """
     weights = weights_of_classes(found.y, shares)
     error, low, high = error_interval(found.wrong(kept), weights)
-    others = {name: round(100 * error_interval(found.wrong(name), weights)[0], 2) for name in found.others}
+    errors = {name: LEARNED * error_interval(found.wrong(name), weights)[0] for name in found.others}
+    others = {name: round(100 * error, 2) for name, error in errors.items()}
     told: dict[str, Any] = {
         "of": kept,
-        "error": round(100 * error, 2), "low": round(100 * low, 2), "high": round(100 * high, 2), "level": LEVEL,
+        "error": round(100 * LEARNED * error, 2), "low": round(100 * LEARNED * low, 2), "high": round(100 * high, 2),
+        "level": LEVEL,
         "labels": len(found.y), "others": others,
     }  # fmt: skip
     if others:
@@ -138,7 +145,7 @@ def in_words(told: dict[str, Any]) -> str:
         return text
     best, error = told["best"], told["others"][told["best"]]
     if told["p_value"] >= CERTAIN:
-        return f"{text}\nNo difference that so few labels show: {best} errs on about {error:.0f} % of the same folds."
+        return f"{text}\nNo difference that so few labels show: {best} errs on about {error:.0f} %."
     if error < told["error"]:
         return f"{text}\n{best} is better on your data, with about {error:.0f} %: use it, or add --use best."
     return f"{text}\nWorth it: the best of the simpler methods, {best}, errs on about {error:.0f} %."
