@@ -1,6 +1,7 @@
 """python -m experiments NAME ...: repeats a measurement; it writes results/NAME.json and the table made of it.
 
-    digits, moons, mnist, mnist_100       test errors by label seed, beside simpler methods and the paper
+    digits, digits_splits, moons, mnist, mnist_100
+                                          test errors by label seed, beside simpler methods and the paper
     mnist_epoch, mnist_{12,55,170}_epochs what a training of MNIST takes
     ablation, choices                     how the presets were chosen, on labels that training does not see
     step, serving, likelihood             what a training step, a served prediction, an estimate of log p(x) cost

@@ -17,6 +17,7 @@ from tfadgm.provenance import ROOT
 
 TITLES = {
     "digits": "scikit-learn digits, 50 labels",
+    "digits_splits": "the digits, five other splits",
     "moons": "half-moons, 6 labels",
     "mnist": "MNIST, 100 labels, 25 epochs of the plain objective",
 }

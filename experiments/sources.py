@@ -10,10 +10,12 @@ from tfadgm.data.arrays import likelihood_of
 from tfadgm.data.dataset import Dataset, numbered
 from tfadgm.data.sources import SOURCES
 from tfadgm.data.tfds import mnist
-from tfadgm.data.toy import digits, draw_moons
+from tfadgm.data.toy import digits, draw_moons, split_digits
 
 HELD_OUT, UNTESTED, MOONS = "mnist, held out", "digits, no test points", "moons, labels drawn"
+SPLITS = "digits, split by the seed"
 HELD_OUT_POINTS = 10_000
+FRESH = 1000  # the first split of the digits that no choice was made on
 
 
 def held_out(data_dir: str | None = None, seed: int = 0) -> Dataset:
@@ -31,4 +33,5 @@ def arrays(x: np.ndarray, y: np.ndarray) -> Dataset:
 
 SOURCES[MOONS] = lambda data_dir, seed: arrays(*draw_moons(10_000, 0))
 SOURCES[HELD_OUT] = held_out
+SOURCES[SPLITS] = lambda data_dir, seed: split_digits(FRESH + seed)
 SOURCES[UNTESTED] = lambda data_dir, seed: digits().without_tests()

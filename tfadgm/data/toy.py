@@ -16,12 +16,17 @@ MOONS_TEST_SEED = 2**32 - 1  # no run has this seed, so no training point is a t
 
 def digits(data_dir: str | None = None, seed: int = 0) -> Dataset:
     """scikit-learn's bundled 8x8 digits (UCI), 1797 real scans; 30 % are test points, evenly per class."""
+    return split_digits(0)
+
+
+def split_digits(split: int) -> Dataset:
+    """The digits, of which other points are test points with another number `split`."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
     x, y = load_digits(return_X_y=True)
     x = x.reshape(-1, 8, 8).astype(np.float32)
-    x, x_test, y, y_test = train_test_split(x, y, test_size=0.3, random_state=0, stratify=y)
+    x, x_test, y, y_test = train_test_split(x, y, test_size=0.3, random_state=split, stratify=y)
     return Dataset(x, y.astype(np.int64), x_test, y_test.astype(np.int64), numbered(10), "bernoulli")
 
 
