@@ -7,7 +7,7 @@
     step, serving, likelihood             what a training step, a served prediction, an estimate of log p(x) cost
     trust, compatibility                  how far served answers can be trusted, and by which releases of TensorFlow
     tuning                                what a search is worth
-    panel                                 the defaults on other people's data
+    panel, seconds                        the defaults on other people's data, and how long they take
     defaults                              rules for such data, on labels that training does not see
     trunks                                convolutions against fully connected networks
     readme                                puts the tables into README.md and docs/
@@ -39,6 +39,7 @@ MODULES = {
             "likelihood",
             "compatibility",
             "panel",
+            "seconds",
             "defaults",
             "trunks",
             "readme",
