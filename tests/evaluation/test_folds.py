@@ -8,7 +8,7 @@ from tests.support.toys import Softmax, stripes, toys  # noqa: F401  a fixture
 from tfadgm.config import Config
 from tfadgm.data.dataset import UNLABELED
 from tfadgm.data.labels import without_labels
-from tfadgm.errors import InputError
+from tfadgm.errors import InputError, TrainingError
 from tfadgm.evaluation import baselines, folds
 from tfadgm.evaluation.classification import finish
 from tfadgm.evaluation.folds import OURS, Folds, answer_folds, estimate, in_words, judged
@@ -58,6 +58,9 @@ def test_a_model_begins_anew_with_each_fold(config, tmp_path):
     np.testing.assert_allclose(found[1], trained, atol=1e-6)
     served = [model.predict_on_batch(data.x) for model in train_on_each(config, [less, data], model)]
     np.testing.assert_allclose(served, found[:2], atol=1e-6)
+    np.testing.assert_array_equal(model.predict_on_batch(data.x), trained)
+    with pytest.raises(TrainingError):
+        next(train_on_each(config, [data.replace(x=data.x * np.nan)], model))
     np.testing.assert_array_equal(model.predict_on_batch(data.x), trained)
 
 

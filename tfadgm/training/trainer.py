@@ -118,17 +118,19 @@ def train_on_each(
         model = fresh
         model.steps_per_execution = steps_per_execution(steps)
     last = _values(model)
-    for dataset in datasets:
-        _assign(model, first)
-        model.fit(
-            _stream(config, dataset),
-            steps_per_epoch=steps,
-            shuffle=False,
-            verbose=0,
-            callbacks=[StopOnNonFiniteLoss()],
-        )
-        yield model
-    _assign(model, last)
+    try:
+        for dataset in datasets:
+            _assign(model, first)
+            model.fit(
+                _stream(config, dataset),
+                steps_per_epoch=steps,
+                shuffle=False,
+                verbose=0,
+                callbacks=[StopOnNonFiniteLoss()],
+            )
+            yield model
+    finally:
+        _assign(model, last)
 
 
 def with_labels(config: Config, dataset: Dataset) -> Config:
