@@ -22,7 +22,7 @@ from tfadgm.evaluation.intervals import LEVEL, difference, error_interval, true_
 from tfadgm.evaluation.metrics import class_probabilities, confusion_matrix
 from tfadgm.evaluation.pool import OURS, POOL, cross_fitted, pool_weights
 from tfadgm.models import Classifier
-from tfadgm.training.trainer import train_on_each, with_labels
+from tfadgm.training.trainer import fitting_batch, train_on_each
 
 MOST_STEPS = {"mlp": 2000, "conv": 250}  # of a training by trunk, which bounds what folds cost
 NAMES = {OURS: "Model", POOL: "Model with what simpler methods say"}
@@ -175,7 +175,7 @@ def answer_folds(config: Config, dataset: Dataset, model: Classifier | None = No
     most = -(-most_steps(config) // steps_per_epoch(len(dataset.x), config.unlabeled_batch))
     epochs = min(config.epochs or most, most)
     serves = model if epochs == config.epochs else None
-    config = with_labels(config, dataset).replace(epochs=epochs)
+    config = fitting_batch(config, dataset).replace(epochs=epochs)
     models = train_on_each(config, _parts(dataset, labels, fold), serves)
     found: dict[str, Iterator[np.ndarray]] = {OURS: (class_probabilities(model, dataset.x[labels]) for model in models)}
     some = baselines.some_points(dataset)

@@ -77,7 +77,7 @@ class Training:
             TrainingError: if the loss is not finite.
         """
         dataset, checkpoints = self.dataset, self.folder / "checkpoint"
-        config = with_labels(self.config, dataset)
+        config = fitting_batch(self.config, dataset)
         if not epochs(checkpoints):
             save_checkpoint(checkpoints, self.model, self.progress, self.run)
         each = epochs_at_once(self.steps, config.epochs or 0, self.progress.epoch, self.until)
@@ -133,7 +133,7 @@ def train_on_each(
         _assign(model, last)
 
 
-def with_labels(config: Config, dataset: Dataset) -> Config:
+def fitting_batch(config: Config, dataset: Dataset) -> Config:
     """`config` whose steps take no more labels than there are."""
     labels = len(dataset.label_indices)
     return config.replace(labeled_batch=min(config.labeled_batch, labels)) if labels else config
